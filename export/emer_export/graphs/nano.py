@@ -1,0 +1,200 @@
+"""The two encoders of the pack emer-nano, as torch modules: a face CNN and a voice CNN with its log-mel front end.
+
+Knows shapes and arithmetic only. Does not know labels, losses, files or how the modules are trained or exported.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+EMBEDDING_DIM = 128
+FACE_SIZE = 48
+WINDOW_SAMPLES = 32_000
+SAMPLE_RATE = 16_000
+
+_FFT, _FRAME, _HOP = 512, 400, 160
+_MELS, _LAGS = 64, 48
+# Mean-square floor of the front end: -100 dBFS, below the noise of any microphone.
+_FLOOR = 1e-10
+
+
+class ConvNorm(nn.Module):
+    """Convolution and batch norm; `folded` turns the pair into one convolution."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int | tuple[int, int] = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, inputs, h, w] -> [n, outputs, h / stride, w / stride]."""
+        return self.norm(self.conv(x))  # type: ignore[no-any-return]
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions round a shortcut (a 1x1 convolution where the shape changes)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int | tuple[int, int] = 1) -> None:
+        super().__init__()
+        self.first = ConvNorm(inputs, outputs, 3, stride)
+        self.second = ConvNorm(outputs, outputs, 3)
+        same = inputs == outputs and stride == 1
+        self.shortcut = nn.Identity() if same else ConvNorm(inputs, outputs, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, inputs, h, w] -> [n, outputs, h / stride, w / stride]."""
+        return torch.relu(self.second(torch.relu(self.first(x))) + self.shortcut(x))
+
+
+class FaceEncoder(nn.Module):
+    """Faces to embeddings: frames float32 [n, 3, 48, 48] RGB in -1..1 -> [n, 128], each row of unit variance."""
+
+    grey: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # ITU-R BT.601 luma. FER+ is grey, so colour could only teach the network which corpus a face is from.
+        self.register_buffer("grey", torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1), persistent=False)
+        self.body = nn.Sequential(
+            ConvNorm(1, 32, 5, 2),
+            nn.ReLU(),
+            Residual(32, 32),
+            Residual(32, 64, 2),
+            Residual(64, 128, 2),
+            Residual(128, 224, 2),
+        )
+        self.dropout = nn.Dropout(0.2)
+        self.project = nn.Linear(224, EMBEDDING_DIM)
+        self.norm = nn.LayerNorm(EMBEDDING_DIM, elementwise_affine=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """frames float32 [n, 3, 48, 48] -> embeddings float32 [n, 128]."""
+        return self.embed_grey((frames * self.grey).sum(1, keepdim=True))
+
+    def embed_grey(self, faces: Tensor) -> Tensor:
+        """Grey faces float32 [n, 1, 48, 48] in -1..1 -> embeddings [n, 128]."""
+        pooled = self.body(faces).mean((2, 3))
+        return self.norm(self.project(self.dropout(pooled)))  # type: ignore[no-any-return]
+
+
+class VoiceFrontEnd(nn.Module):
+    """Waveform to log-mel bands, pitch-lag profile and level; every weight is fixed.
+
+    25 ms Hann frames every 10 ms. The level is divided out of the bands and returned beside them, so that a quiet
+    voice looks like a loud one to the convolutions while its loudness still reaches the embedding.
+    """
+
+    basis: Tensor
+    mel: Tensor
+    lags: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        bins = _FFT // 2 + 1
+        window = torch.hann_window(_FRAME, periodic=True, dtype=torch.float64)
+        angle = 2 * math.pi * torch.outer(torch.arange(bins), torch.arange(_FRAME)).double() / _FFT
+        # Scaled so that summed power over the bins is the mean square of the frame.
+        scale = math.sqrt(2.0 / (_FFT * float((window**2).sum())))
+        basis = torch.cat([torch.cos(angle), -torch.sin(angle)]) * window * scale
+        self.register_buffer("basis", basis.float().unsqueeze(1), persistent=False)
+        self.register_buffer("mel", _mel_bands(bins).float(), persistent=False)
+        self.register_buffer("lags", _lag_profile(bins).float(), persistent=False)
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """windows [n, 32000] -> bands [n, 64, 198], pitch and frame levels [n, 49, 198], window level [n, 1]."""
+        spectrum = nn.functional.conv1d(windows.unsqueeze(1), self.basis, stride=_HOP)
+        real, imaginary = spectrum.chunk(2, 1)
+        power = real * real + imaginary * imaginary
+        frame_power = power.sum(1, keepdim=True)
+        level = 10 * torch.log10(frame_power.mean(2, keepdim=True) + _FLOOR)
+        bands = 10 * torch.log10(torch.matmul(self.mel, power) + _FLOOR) - level
+        frame_level = 10 * torch.log10(frame_power + _FLOOR) - level
+        # A cube root of the power flattens formants; its cosine transform then peaks at the pitch period.
+        flat = (power + _FLOOR * 1e-2) ** (1 / 3)
+        profile = torch.matmul(self.lags, flat) / flat[:, 2:100].sum(1, keepdim=True)
+        bands = torch.clamp(bands, min=-70.0) / 20 + 1.0
+        extra = torch.cat([profile * 4, torch.clamp(frame_level, min=-60.0) / 20], 1)
+        return bands, extra, (level.squeeze(2) + 40) / 20
+
+
+class VoiceEncoder(nn.Module):
+    """Waveforms to embeddings: windows float32 [n, 32000], 16 kHz mono, mean removed -> [n, 128], unit variance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.front = VoiceFrontEnd()
+        self.body = nn.Sequential(
+            ConvNorm(1, 16, 5, 2),
+            nn.ReLU(),
+            Residual(16, 32, 2),
+            Residual(32, 64, (2, 1)),
+            Residual(64, 96, (2, 1)),
+        )
+        self.prosody = nn.Sequential(
+            nn.Conv1d(_LAGS + 1, 64, 5, 2, padding=2), nn.ReLU(), nn.Conv1d(64, 64, 5, 2, padding=2), nn.ReLU()
+        )
+        self.join = nn.Sequential(
+            nn.Conv1d(96 * 4 + 64, 192, 3, padding=1), nn.ReLU(), nn.Conv1d(192, 192, 3, padding=1), nn.ReLU()
+        )
+        self.attention = nn.Conv1d(192, 1, 1)
+        self.dropout = nn.Dropout(0.3)
+        self.project = nn.Linear(192 * 3 + 1, EMBEDDING_DIM)
+        self.norm = nn.LayerNorm(EMBEDDING_DIM, elementwise_affine=False)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """windows float32 [n, 32000] -> embeddings float32 [n, 128]."""
+        with torch.no_grad():
+            bands, extra, level = self.front(windows)
+        return self.embed_features(bands, extra, level)
+
+    def embed_features(self, bands: Tensor, extra: Tensor, level: Tensor) -> Tensor:
+        """What the front end returns -> embeddings [n, 128]; training masks the bands in between."""
+        spectral = self.body(bands.unsqueeze(1)).flatten(1, 2)
+        frames = self.join(torch.cat([spectral, self.prosody(extra)], 1))
+        weights = torch.softmax(self.attention(frames), 2)
+        mean = frames.mean(2)
+        spread = torch.sqrt(((frames - mean.unsqueeze(2)) ** 2).mean(2) + 1e-5)
+        pooled = torch.cat([(frames * weights).sum(2), mean, spread], 1)
+        return self.norm(self.project(torch.cat([self.dropout(pooled), level], 1)))  # type: ignore[no-any-return]
+
+
+def _mel_bands(bins: int) -> Tensor:
+    """Triangular bands on the HTK mel scale from 50 to 7600 Hz, float64 [64, bins]."""
+    edges_mel = torch.linspace(_hertz_to_mel(50.0), _hertz_to_mel(7600.0), _MELS + 2, dtype=torch.float64)
+    edges = 700 * (10 ** (edges_mel / 2595) - 1)
+    hertz = torch.arange(bins, dtype=torch.float64) * SAMPLE_RATE / _FFT
+    rising = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
+    bands = torch.clamp(torch.minimum(rising, falling), min=0)
+    # The lowest bands are narrower than a bin and may fall between two: they borrow the nearest bin.
+    for band in torch.nonzero(bands.sum(1) < 1e-3).flatten().tolist():
+        bands[band, int(torch.argmin((hertz - edges[band + 1]).abs()))] = 0.5
+    return bands
+
+
+def _hertz_to_mel(hertz: float) -> float:
+    return 2595 * math.log10(1 + hertz / 700)
+
+
+def _lag_profile(bins: int) -> Tensor:
+    """Cosines that turn a spectrum into autocorrelation at 48 log-spaced pitch periods (65 to 520 Hz), [48, bins]."""
+    hertz = torch.arange(bins, dtype=torch.float64) * SAMPLE_RATE / _FFT
+    pitches = 65.0 * 2 ** torch.linspace(0, 3, _LAGS, dtype=torch.float64)
+    cosines = torch.cos(2 * math.pi * hertz[None, :] / pitches[:, None])
+    # Harmonics above 3 kHz are noise in most voices.
+    return cosines * ((hertz > 60) & (hertz < 3100))
+
+
+def folded(module: nn.Module) -> nn.Module:
+    """Return a copy in eval mode whose batch norms are folded into their convolutions."""
+    result = copy.deepcopy(module).eval()
+    for part in result.modules():
+        if isinstance(part, ConvNorm) and isinstance(part.norm, nn.BatchNorm2d):
+            part.conv = fuse_conv_bn_eval(part.conv, part.norm)
+            part.norm = nn.Identity()
+    return result

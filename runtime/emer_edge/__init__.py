@@ -1,0 +1,3 @@
+"""emer-edge: what the person in a clip feels, and why, on the device itself."""
+
+from __future__ import annotations
