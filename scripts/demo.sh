@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Sets up what is missing and runs the main job: what does the person in the clip feel, and why?
+# Usage: scripts/demo.sh [CLIP] [options of emer-edge infer]
+# Without a clip it draws one: no recording of a person may be shipped with the project.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/setup.sh
+venv="${EMER_EDGE_VENV:-.venv}"
+if [ $# -eq 0 ] || [ "${1#-}" != "$1" ]; then
+  "$venv/bin/python" examples/make_demo_clip.py build/demo/demo.mp4
+  set -- build/demo/demo.mp4 "$@"
+fi
+exec "$venv/bin/emer-edge" infer "$@"

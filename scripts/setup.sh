@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Sets up what is missing, and only that: system packages where it may, a virtual environment, the native build.
+# Usage: scripts/setup.sh [--dev]      (--dev adds what the tests need)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+extras=""
+[ "${1:-}" = "--dev" ] && extras="[dev]"
+venv="${EMER_EDGE_VENV:-.venv}"
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+stop() { printf 'setup stopped: %s\n  %s\n  %s\n' "$1" "$2" "$3" >&2; exit 1; }
+
+# 1. Python 3.10 or newer.
+python="${PYTHON:-python3}"
+command -v "$python" >/dev/null || stop "there is no $python." "emer-edge is a Python program." "Install Python 3.10 or newer, or set PYTHON."
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+  stop "$("$python" --version) is too old." "emer-edge needs Python 3.10 or newer." "Install one and set PYTHON=/path/to/python3."
+
+# 2. System packages: the compiler, and libav's headers for the native decoder.
+missing=()
+command -v g++ >/dev/null || missing+=(g++)
+command -v pkg-config >/dev/null || missing+=(pkg-config)
+command -v git >/dev/null || missing+=(git)
+"$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+"$python" -c 'import sysconfig, pathlib, sys; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' || missing+=(python3-dev)
+if command -v pkg-config >/dev/null; then
+  for library in libavformat libavcodec libavutil libswscale libswresample; do
+    pkg-config --exists "$library" || missing+=("$library-dev")
+  done
+else
+  missing+=(libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev)
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+  as_root=""
+  if [ "$(id -u)" -ne 0 ]; then
+    if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then as_root="sudo"; else as_root="none"; fi
+  fi
+  if command -v apt-get >/dev/null && [ "$as_root" != none ]; then
+    say "installing system packages: ${missing[*]}"
+    $as_root apt-get update -qq || true
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+      say "apt-get could not install all of them; going on with what is there"
+  else
+    say "can't install system packages here (no root): ${missing[*]}"
+    say "  run: sudo apt-get install ${missing[*]}"
+  fi
+fi
+command -v g++ >/dev/null || command -v clang++ >/dev/null ||
+  stop "there is no C++ compiler." "The native part and llama.cpp are built on this machine." "Run: sudo apt-get install g++"
+"$python" -c 'import ensurepip, venv' 2>/dev/null ||
+  stop "Python can't make virtual environments." "The module ensurepip is missing." "Run: sudo apt-get install python3-venv"
+
+# 3. The virtual environment.
+if [ ! -x "$venv/bin/python" ]; then
+  say "making the virtual environment $venv"
+  "$python" -m venv "$venv"
+  "$venv/bin/python" -m pip install -q --disable-pip-version-check -U "pip>=23.3" || true
+fi
+
+# 4. The packages and the native build, again only when something they are made from has changed.
+stamp="$venv/.emer-edge-setup"
+now="$extras $(cat pyproject.toml CMakeLists.txt $(find cpp_ext -type f | LC_ALL=C sort) | sha256sum | cut -d' ' -f1)"
+if [ "$(cat "$stamp" 2>/dev/null)" = "$now" ] || { [ -z "$extras" ] && [ "$(cat "$stamp" 2>/dev/null)" = "[dev]$now" ]; }; then
+  say "everything is set up already"
+  exit 0
+fi
+# llama.cpp is built from source. A build for this very processor would crash on another one that shares the cache,
+# so x86-64 gets AVX2; on ARM the build follows the board.
+if [ -z "${CMAKE_ARGS:-}" ]; then
+  CMAKE_ARGS="-DLLAVA_BUILD=OFF"
+  [ "$(uname -m)" = x86_64 ] && CMAKE_ARGS="$CMAKE_ARGS -DGGML_NATIVE=OFF"
+  export CMAKE_ARGS
+fi
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+say "installing Python packages (the first time llama.cpp is compiled: 5 to 15 minutes on two cores)"
+pip install -q "scikit-build-core>=1.1" "pybind11>=3.0" "cmake>=3.20" "ninja>=1.11" ||
+  stop "the build tools could not be installed." "pip failed; its message is above." "Check the network and the package index."
+pip install -q "llama-cpp-python>=0.3.36,<0.4" ||
+  stop "llama-cpp-python could not be built." "Its message is above." "Check the compiler and that 2 GB of disk and memory are free."
+unset CMAKE_ARGS
+say "building emer-edge"
+pip install -q --no-build-isolation -e ".$extras" -Cbuild-dir="build/$(basename "$venv")" ||
+  stop "emer-edge could not be built." "The message of pip is above." "Mend what it names and run this again."
+printf '%s' "$now" >"$stamp"
+say "done: $("$venv/bin/emer-edge" --version)"
