@@ -1,7 +1,8 @@
+#include "image.h"
 #include "module.h"
 
 namespace emer::python {
 
-void register_decode(pybind11::module_&) {}
+void register_decode(pybind11::module_& module) { register_image(module); }
 
 }  // namespace emer::python
