@@ -207,7 +207,7 @@ def _cue(timing: str | None, lines: list[str], *, is_vtt: bool) -> Cue | None:
 
 def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
     whole = int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds)
-    return whole + (float(f"0.{fraction}") if fraction else 0.0)
+    return float(f"{whole}.{fraction or 0}")  # exact to the digit, where a sum would not be
 
 
 def _clean(text: str, *, is_vtt: bool) -> str:
