@@ -208,7 +208,8 @@ def _session_options(onnxruntime: Any, device: str, threads: int) -> Any:
     out.log_severity_level = (
         4  # errors come as exceptions; its own lines on stderr would disturb the caller's
     )
-    # Vision, sound and decoding share the cores: a thread that spins for work takes them from the others.
+    # Vision, sound and decoding share the cores: a thread that spins for work takes them from the others
+    # (two networks at once on two busy cores: half the time without spinning).
     out.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if device != "cpu":
         out.add_session_config_entry("session.disable_cpu_ep_fallback", "1")

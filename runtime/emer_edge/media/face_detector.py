@@ -105,7 +105,7 @@ def detect(
         InputError: the frames have another shape or type, or the network answers with other maps.
         Cancelled: `cancel` was set.
     """
-    if frames.ndim != 4 or frames.shape[1] != 3 or frames.dtype != np.uint8:
+    if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape[2:] or frames.dtype != np.uint8:
         raise InputError(
             f"Faces are looked for in uint8 frames of shape (N, 3, H, W), not {frames.dtype} {frames.shape}."
         )

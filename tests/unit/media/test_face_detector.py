@@ -56,6 +56,7 @@ class TestDetect:
             np.zeros((1, 8, 8, 3), np.uint8),
             np.zeros((3, 8, 8), np.uint8),
             np.zeros((1, 3, 8, 8)),
+            np.zeros((1, 3, 0, 8), np.uint8),
         ):
             with pytest.raises(InputError):
                 detect(frames, detector)  # type: ignore[arg-type]
