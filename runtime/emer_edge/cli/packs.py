@@ -1,0 +1,193 @@
+"""`emer-edge packs`: the packs on this machine. Opens the doors of the store and prints what they give."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from emer_edge.cli.border import debug_option
+from emer_edge.cli.options import PathText, pack_argument
+from emer_edge.cli.terminal import one_line, put, say
+from emer_edge.errors import EmerError, PackError
+
+
+@click.group(name="packs", short_help="List, check, add and remove packs.")
+def packs() -> None:
+    """List, check, add and remove packs. A pack is a folder with everything one model needs.
+
+    Packs live in $EMER_EDGE_PACKS (default $XDG_DATA_HOME/emer-edge/packs); emer-nano is built in.
+
+    \b
+    Examples:
+      emer-edge packs list
+      emer-edge packs show emer-nano
+      emer-edge packs add ./my-pack
+    """
+    from emer_edge.cli.batch import use_packs_folder
+    from emer_edge.config import load_settings
+
+    use_packs_folder(load_settings({}))
+
+
+@packs.command(name="list", short_help="List the packs on this machine.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@debug_option
+def list_(as_json: bool) -> None:
+    """List the packs on this machine: name, version, size, licence, folder.
+
+    \b
+    Examples:
+      emer-edge packs list
+      emer-edge packs list --json
+      EMER_EDGE_PACKS=/data/packs emer-edge packs list
+    """
+    from emer_edge.packs.store import list_packs
+
+    rows = [_row(folder) for folder in list_packs()]
+    if as_json:
+        put(json.dumps({"packs": rows}) + "\n")
+        return
+    for row in rows:
+        if row["error"]:
+            put(one_line(f"{row['name']}  unusable: {row['error']}  {row['folder']}") + "\n")
+        else:
+            size = f"{row['size_bytes'] / 1e6:.1f} MB"
+            put(one_line(f"{row['name']} {row['version']}  {size}  {row['licence']}  {row['folder']}") + "\n")
+
+
+@packs.command(short_help="Show what a pack says about itself.")
+@pack_argument
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print its manifest, and its folder, as one JSON object."
+)
+@debug_option
+def show(name: str, as_json: bool) -> None:
+    """Show what a pack says about itself. NAME is a pack or the path of a folder.
+
+    \b
+    Examples:
+      emer-edge packs show emer-nano
+      emer-edge packs show emer-nano --json
+      emer-edge packs show ./my-pack
+    """
+    folder, manifest = _load(name)
+    if as_json:
+        record = json.loads((folder / "manifest.json").read_bytes())
+        put(json.dumps({"folder": str(folder), "manifest": record}) + "\n")
+        return
+    row = _row(folder)
+    lines = [
+        f"{manifest.name} {manifest.version}",
+        manifest.description,
+        f"family    {manifest.family}",
+        f"licence   {manifest.licence.id}  {manifest.licence.note}",
+        f"size      {row['size_bytes'] / 1e6:.1f} MB in {row['files']} files",
+        f"labels    {', '.join(manifest.labels.candidates)}",
+        f"folder    {folder}",
+    ]
+    put("".join(f"{one_line(line)}\n" for line in lines))
+
+
+@packs.command(short_help="Check every file of a pack.")
+@pack_argument
+@debug_option
+def verify(name: str) -> None:
+    """Check every file of a pack: manifest, sizes, hashes, headers, nothing that leads outside.
+
+    \b
+    Examples:
+      emer-edge packs verify emer-nano
+      emer-edge packs verify ./my-pack
+      emer-edge packs verify my-pack && emer-edge infer clip.mp4 --pack my-pack
+    """
+    from emer_edge.limits import Limits
+    from emer_edge.packs.store import find_pack
+    from emer_edge.packs.verify import verify_pack
+
+    folder = find_pack(name)
+    manifest = verify_pack(folder, Limits())
+    put(one_line(f"{manifest.name} {manifest.version} is whole: {folder}") + "\n")
+
+
+@packs.command(short_help="Print the folder of a pack.")
+@pack_argument
+@debug_option
+def path(name: str) -> None:
+    """Print the folder of a pack.
+
+    \b
+    Examples:
+      emer-edge packs path emer-nano
+      ls "$(emer-edge packs path emer-nano)"
+      cat "$(emer-edge packs path emer-nano)/CARD.md"
+    """
+    from emer_edge.packs.store import find_pack
+
+    put(f"{find_pack(name)}\n")
+
+
+@packs.command(short_help="Copy a pack into the store.")
+@click.argument("folder", type=PathText())
+@debug_option
+def add(folder: str) -> None:
+    """Check a pack and copy it into the store, so that it can be used by name.
+
+    \b
+    Examples:
+      emer-edge packs add ./my-pack
+      emer-edge packs add /media/usb/my-pack
+      emer-edge packs add ./my-pack && emer-edge infer clip.mp4 --pack my-pack
+    """
+    from emer_edge.packs.store import add_pack
+
+    put(f"{add_pack(Path(folder))}\n")
+
+
+@packs.command(short_help="Remove a pack from the store.")
+@pack_argument
+@debug_option
+def rm(name: str) -> None:
+    """Remove a pack from the store. A built-in pack stays.
+
+    \b
+    Examples:
+      emer-edge packs rm my-pack
+      emer-edge packs rm my-pack && emer-edge packs add ./my-pack
+      EMER_EDGE_PACKS=/data/packs emer-edge packs rm my-pack
+    """
+    from emer_edge.packs.store import remove_pack
+
+    remove_pack(name)
+    say(f"removed {one_line(name)}")
+
+
+def _load(name: str) -> tuple[Path, Any]:
+    from emer_edge.limits import Limits
+    from emer_edge.packs.manifest import load_manifest
+    from emer_edge.packs.store import find_pack
+
+    folder = find_pack(name)
+    return folder, load_manifest(folder, Limits())
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    """One pack for a list; a broken one is listed too, with its error."""
+    row: dict[str, Any] = {"name": folder.name, "folder": str(folder), "error": None}
+    try:
+        manifest = _load(str(folder))[1]
+    except PackError as error:
+        return {**row, "error": error.what}
+    except EmerError as error:
+        return {**row, "error": str(error)}
+    return {
+        **row,
+        "name": manifest.name,
+        "version": manifest.version,
+        "family": manifest.family,
+        "licence": manifest.licence.id,
+        "files": len(manifest.files),
+        "size_bytes": sum(file.size_bytes for file in manifest.files),
+    }
