@@ -1,0 +1,140 @@
+"""Token by token to readable text: stop strings, whole characters, reasons to end.
+
+Knows bytes, text and when to stop. Does not know llama.cpp: tokens come from anything that steps.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emer_edge.errors import Cancelled, LimitError
+from emer_edge.llm.library import Cancellable
+from emer_edge.llm.sampling import GenerationOptions, Sampler
+
+
+class TokenSource(Protocol):
+    """What generation needs of a model; `Branch` is one."""
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """(n_vocab,) float32 that the first token is picked from."""
+
+    def step(self, token: int) -> NDArray[np.float32]:
+        """Append a token and return the next logits, (n_vocab,) float32."""
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token."""
+
+    def is_end(self, token: int) -> bool:
+        """True for an end-of-generation token."""
+
+
+class TextStream:
+    """Bytes in, text out: whole characters, without a stop string, what follows it, or white space round it.
+
+    The text ends where the first stop string that completes begins. Only the longest ending that may still
+    grow into a stop string is held back. Bytes that are no UTF-8 become U+FFFD; an unfinished character at
+    the end is dropped.
+    """
+
+    def __init__(self, stop: Sequence[str] = ()) -> None:
+        self._stop = tuple(stop)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+        self._space = ""
+        self._begun = False
+        self.stopped = False
+
+    def feed(self, data: bytes) -> str:
+        """Take the bytes of one token and return the text that is certain."""
+        if self.stopped:
+            return ""
+        text = self._held + self._decoder.decode(data)
+        found = [(at + len(stop), at) for stop in self._stop if (at := text.find(stop)) >= 0]
+        if found:
+            self.stopped, self._held = True, ""
+            return self._trimmed(text[: min(found)[1]])
+        keep = self._longest_start(text)
+        self._held = text[len(text) - keep :]
+        return self._trimmed(text[: len(text) - keep])
+
+    def end(self) -> str:
+        """The text that was held back, once no more bytes come."""
+        text, self._held = self._held, ""
+        return self._trimmed(text)
+
+    def _trimmed(self, text: str) -> str:
+        text = self._space + text
+        kept = text.rstrip()
+        # White space is certain only once something follows it.
+        self._space = text[len(kept) :] if self._begun or kept else ""
+        if not self._begun:
+            kept = kept.lstrip()
+            self._begun = bool(kept)
+        return kept
+
+    def _longest_start(self, text: str) -> int:
+        longest = max((len(stop) for stop in self._stop), default=1) - 1
+        for length in range(min(longest, len(text)), 0, -1):
+            if any(len(stop) > length and text.endswith(stop[:length]) for stop in self._stop):
+                return length
+        return 0
+
+
+class Generation:
+    """One answer: iterate over it, once, for pieces of text; afterwards it says how it ended.
+
+    Args:
+        source: a `Branch`, or anything that steps.
+        options: how.
+        cancel: looked at before every token.
+    """
+
+    def __init__(
+        self, source: TokenSource, options: GenerationOptions, cancel: Cancellable | None = None
+    ) -> None:
+        self._source = source
+        self._options = options
+        self._cancel = cancel
+        self.finish: Literal["stop", "length"] | None = None
+        """`stop`: an end token or a stop string; `length`: the token ceiling or the context is full."""
+        self.n_tokens = 0
+        """Tokens generated so far, an end token not counted."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Pieces of text, none of them empty.
+
+        Raises:
+            Cancelled, GenerationError, InputError.
+        """
+        source, stream, sampler = self._source, TextStream(self._options.stop), Sampler(self._options)
+        logits = source.logits
+        self.finish, self.n_tokens = None, 0
+        while self.finish is None:
+            if self._cancel is not None and self._cancel.cancelled:
+                raise Cancelled("The answer was stopped.")
+            token = sampler.pick(logits)
+            if source.is_end(token):
+                self.finish = "stop"
+                break
+            self.n_tokens += 1
+            text = stream.feed(source.piece(token))
+            if text:
+                yield text
+            if stream.stopped:
+                self.finish = "stop"
+            elif self.n_tokens >= self._options.max_new_tokens:
+                self.finish = "length"
+            else:
+                try:
+                    logits = source.step(token)
+                except LimitError:
+                    self.finish = "length"
+        rest = stream.end()
+        if rest:
+            yield rest
