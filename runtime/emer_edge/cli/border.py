@@ -7,7 +7,6 @@ import importlib
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,6 +71,8 @@ class Root(click.Group):
         if isinstance(error, SystemExit):  # shell completion ends like this
             return error.code if isinstance(error.code, int) else 0
         if self.debug:
+            import traceback
+
             with contextlib.suppress(OSError, ValueError):
                 traceback.print_exception(error)
         if isinstance(error, BrokenPipeError):

@@ -101,9 +101,9 @@ def infer(
     Files that --format writes, for clip.mp4:
       clip.emer.json  clip.emer.txt  clip.emer.srt  clip.emer.vtt, and emer.jsonl for the run
 
-    With several clips the run ends at the first failure with that failure's exit code; with
-    --keep-going it ends with 1 if any clip failed. In --json a clip that failed gives an object with
-    "error" in the place of its answer.
+    With several clips, --keep-going tries them all and ends with 1 if any failed; without it the run
+    ends at the first failure, with the exit code of that failure. In --json a clip that failed gives
+    an object with "error" in the place of its answer.
     """
     from emer_edge.cli.batch import Request, run
     from emer_edge.cli.outputs import parse_formats

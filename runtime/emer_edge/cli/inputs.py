@@ -10,26 +10,13 @@ from pathlib import Path
 
 from emer_edge.errors import InputError, LimitError
 
-_VIDEO = frozenset(
+CLIP_SUFFIXES = frozenset(
     (
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".3gp",
-        ".3g2",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".mpg",
-        ".mpeg",
-        ".ogv",
+        *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts"),
+        *(".mpg", ".mpeg", ".vob", ".ogv", ".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".oga"),
+        *(".opus", ".mka"),
     )
 )
-_SOUND = frozenset((".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".mka"))
-CLIP_SUFFIXES = _VIDEO | _SOUND
 """What counts as a clip inside a folder; a file that is named itself may have any suffix."""
 LIST_BYTES = 16 * 1024 * 1024
 """Size of a list on standard input."""
