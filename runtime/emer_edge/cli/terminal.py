@@ -62,7 +62,7 @@ def safe(text: str) -> str:
 
 def one_line(text: str) -> str:
     """`text` on one line, without control characters."""
-    return safe(" ".join(text.split()))
+    return safe(" ".join(line.strip() for line in text.splitlines())).replace("\t", " ").strip()
 
 
 def say(text: str) -> None:
