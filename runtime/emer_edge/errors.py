@@ -96,7 +96,7 @@ class GenerationError(EmerError):
     """The language model failed."""
 
 
-class Cancelled(EmerError):  # noqa: N818 - the field's word for it
+class Cancelled(EmerError):
     """The caller asked to stop."""
 
     exit_code = 130

@@ -98,7 +98,7 @@ class Emotion:
 
     label: str
     confidence: float | None
-    """0..1 over the pack's candidate labels, read from the logits; None for a label that only the text names."""
+    """0..1 over the candidate labels, read from the logits; None for a label that only the text names."""
     source: Literal["logits", "text", "both"] = "logits"
 
 
@@ -211,7 +211,5 @@ class Reasoning:
             "seed": self.seed,
         }
         if timings:
-            out["timings"] = {
-                name: round(getattr(self.timings, name), 6) for name in Timings.__slots__
-            }
+            out["timings"] = {name: round(getattr(self.timings, name), 6) for name in Timings.__slots__}
         return out

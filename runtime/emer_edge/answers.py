@@ -1,0 +1,98 @@
+"""Between a pack's wishes and an answer: the question's words, the options, the labels worth showing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from emer_edge.errors import InputError, LimitError
+from emer_edge.limits import Limits
+from emer_edge.llm.sampling import GenerationOptions
+from emer_edge.packs.manifest import Manifest
+from emer_edge.results import Emotion
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to answer; None takes the pack's own default.
+
+    Args:
+        max_tokens: ceiling of generated tokens; 0 asks for labels only, without text.
+        temperature: 0 is greedy and exactly repeatable.
+        top_p: for temperature above 0, the share of likely tokens that is kept.
+        top_k: for temperature above 0, how many likely tokens are kept.
+        seed: of the sampler.
+    """
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int = 0
+
+
+def words_of_question(manifest: Manifest, question: str, limits: Limits) -> str:
+    """The words behind a question's name in the pack, or the question itself where it is free text.
+
+    Raises:
+        InputError: it is empty. LimitError: it is too long.
+    """
+    words = manifest.prompt.questions.get(question, question).strip()
+    if not words:
+        raise InputError(
+            "The question is empty.", todo="Ask labels, explain, sentiment or anything in words."
+        )
+    if len(words) > limits.question_chars:
+        raise LimitError(
+            "The question is too long.", f"{len(words)} > {limits.question_chars} characters.", "Shorten it."
+        )
+    return words
+
+
+def settle_options(manifest: Manifest, options: Options, limits: Limits) -> GenerationOptions | None:
+    """The caller's options over the pack's defaults; None where no text is wanted.
+
+    Raises:
+        InputError: a value out of range. LimitError: too many tokens asked for.
+    """
+    wish = manifest.generation
+    tokens = wish.max_new_tokens if options.max_tokens is None else options.max_tokens
+    if tokens < 0:
+        raise InputError(f"max_tokens = {tokens} makes no sense.", todo="Use 0 or more; 0 gives labels only.")
+    if tokens > limits.new_tokens:
+        raise LimitError(
+            f"{tokens} new tokens are too many.", f"The ceiling is {limits.new_tokens}.", "Ask for fewer."
+        )
+    if tokens == 0:
+        return None
+    return GenerationOptions(
+        max_new_tokens=tokens,
+        temperature=wish.temperature if options.temperature is None else options.temperature,
+        top_p=wish.top_p if options.top_p is None else options.top_p,
+        top_k=wish.top_k if options.top_k is None else options.top_k,
+        repetition_penalty=wish.repetition_penalty,
+        seed=options.seed,
+        stop=tuple(wish.stop),
+    )
+
+
+def choose_emotions(
+    manifest: Manifest, scores: dict[str, float], named: Sequence[str]
+) -> tuple[Emotion, ...]:
+    """The labels to report, surest first: the best candidates, and what the text names beside them.
+
+    Args:
+        manifest: says above which confidence a candidate is reported and how many are.
+        scores: confidence of every candidate.
+        named: labels that the text names, in its order.
+    """
+    rule = manifest.labels
+    ranked = sorted(scores, key=lambda label: -scores[label])
+    chosen = [label for i, label in enumerate(ranked) if i == 0 or scores[label] >= rule.report_above]
+    emotions = [
+        Emotion(label, scores[label], "both" if label in named else "logits")
+        for label in chosen[: rule.at_most]
+    ]
+    known = {emotion.label for emotion in emotions}
+    emotions += [Emotion(label, scores.get(label), "text") for label in named if label not in known]
+    return tuple(emotions)

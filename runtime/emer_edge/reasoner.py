@@ -1,0 +1,193 @@
+"""The public face: load a pack, then ask about clips. Knows whose turn it is; only EmerError leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from emer_edge._core import CancelToken
+from emer_edge.answers import Options
+from emer_edge.errors import EmerError, InputError
+from emer_edge.inputs import open_inputs
+from emer_edge.limits import Limits
+from emer_edge.media.source import Probe, open_media
+from emer_edge.packs.manifest import Manifest
+from emer_edge.pipeline import Event, Perception, answer, perceive
+from emer_edge.results import Clip, Reasoning
+from emer_edge.session import Session
+
+
+def load(
+    pack: str | Path = "emer-nano",
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    limits: Limits | None = None,
+    decoder: str = "auto",
+) -> Reasoner:
+    """Load a pack.
+
+    Args:
+        pack: its name, or the path of its folder.
+        device: `cpu`, `cuda` or `tensorrt`; what can't be had is an error, never replaced.
+        threads: CPU threads of each engine; None takes the cores at hand, at most 8.
+        limits: the ceilings for clips and answers.
+        decoder: `auto`, `native` or `pyav`.
+
+    Raises:
+        PackNotFoundError, PackError, DeviceError, InputError.
+
+    >>> import emer_edge as ee
+    >>> reasoner = ee.load("emer-nano", threads=2)
+    >>> reasoner.pack_name
+    'emer-nano'
+    >>> reasoner.close()
+    """
+    with _border():
+        return Reasoner(Session(pack, device=device, threads=threads, limits=limits), decoder)
+
+
+def probe(path: str | Path, *, limits: Limits | None = None, decoder: str = "auto") -> Probe:
+    """What is inside a clip, without decoding it; `refusals` says what emer-edge would not take.
+
+    Raises:
+        MediaError, UnsupportedMediaError, LimitError, InputError.
+    """
+    with _border():
+        return open_media(path, limits or Limits(), backend=decoder).probe()  # type: ignore[arg-type]
+
+
+class Reasoner:
+    """A loaded pack. Threads may share it: they take turns, clip by clip."""
+
+    def __init__(self, session: Session, decoder: str = "auto") -> None:
+        self._session = session
+        self._decoder = decoder
+        self._closed = False
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the pack says about itself."""
+        return self._session.manifest
+
+    @property
+    def pack_name(self) -> str:
+        """Name of the pack."""
+        return self._session.manifest.name
+
+    @property
+    def device(self) -> str:
+        """The device that was asked for and is used."""
+        return self._session.device
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of each engine."""
+        return self._session.threads
+
+    def infer(
+        self,
+        clip: str | Path | Clip,
+        *,
+        question: str = "explain",
+        subtitle: str | Path | None = None,
+        options: Options | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Reasoning:
+        """What does the person in the clip feel, and why?
+
+        Args:
+            clip: a media file, or a `Clip` with frames (N, H, W, 3) uint8 and a waveform.
+            question: `explain`, `labels`, `sentiment`, or anything in words.
+            subtitle: a subtitle file or the words; None looks beside the clip and inside it; "" means none.
+            options: ceilings and sampling; the pack's defaults otherwise.
+            on_event: called in this thread with each `Event`: the labels come before the first word.
+            cancel: `cancel()` it from another thread or a signal handler to stop.
+
+        Raises:
+            MediaError, SubtitleError, LimitError, InputError, DeviceError, GenerationError, Cancelled.
+
+        >>> import numpy as np
+        >>> import emer_edge as ee
+        >>> with ee.load("emer-nano") as reasoner:
+        ...     out = reasoner.infer(ee.Clip(subtitle="I am so happy for you!"), question="labels")
+        >>> out.used.modalities
+        ('subtitle',)
+        """
+        began = time.perf_counter()
+        with self._turn():
+            inputs = open_inputs(clip, subtitle, self._session.limits, self._decoder, cancel)
+            told = on_event or _deaf
+            perception = perceive(self._session, inputs, told, cancel)
+            return answer(self._session, perception, question, options or Options(), told, cancel, began)
+
+    def perceive(
+        self,
+        clip: str | Path | Clip,
+        *,
+        subtitle: str | Path | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Perception:
+        """Decode and encode a clip once, to `ask` several questions about it; arguments as `infer`."""
+        with self._turn():
+            inputs = open_inputs(clip, subtitle, self._session.limits, self._decoder, cancel)
+            return perceive(self._session, inputs, on_event or _deaf, cancel)
+
+    def ask(
+        self,
+        perception: Perception,
+        question: str = "explain",
+        *,
+        options: Options | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Reasoning:
+        """Ask about a perceived clip; a second question in a row reuses the prompt up to the question.
+
+        Raises:
+            InputError, LimitError, GenerationError, Cancelled.
+        """
+        with self._turn():
+            return answer(
+                self._session, perception, question, options or Options(), on_event or _deaf, cancel
+            )
+
+    def close(self) -> None:
+        """Free everything; may be called again."""
+        self._closed = True
+        self._session.close()
+
+    def __enter__(self) -> Reasoner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self._session.lock, _border():
+            if self._closed:
+                raise InputError("This reasoner is closed.", todo="Load the pack again.")
+            yield
+
+
+def _deaf(_: Event) -> None:
+    """Nobody listens."""
+
+
+@contextmanager
+def _border() -> Iterator[None]:
+    """Nothing but EmerError leaves; what the caller's own callback raises, and interrupts, pass through."""
+    try:
+        yield
+    except EmerError:
+        raise
+    except MemoryError as error:
+        raise EmerError("Memory ran out.", str(error), "Use a smaller clip, pack or Limits.") from error

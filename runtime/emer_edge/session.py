@@ -1,0 +1,127 @@
+"""A pack, loaded once: its encoders, face detector, fusion and language model. Knows no clip."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from emer_edge.encoders.audio import AudioEncoder
+from emer_edge.encoders.base import TensorPair, TensorSpec
+from emer_edge.encoders.onnx import OnnxEncoder, OnnxNetwork
+from emer_edge.encoders.vision import VisionEncoder
+from emer_edge.errors import InputError
+from emer_edge.fusion import Fusion
+from emer_edge.limits import Limits
+from emer_edge.llm.context import ClipContext
+from emer_edge.llm.gguf import Llm
+from emer_edge.llm.labels import Path as TokenPath
+from emer_edge.llm.labels import label_tokens
+from emer_edge.llm.prompt import PromptPart, PromptTemplate
+from emer_edge.media import face_detector
+from emer_edge.media.face_detector import Detector
+from emer_edge.packs.manifest import EncoderFile, EncoderSpec, Manifest
+from emer_edge.packs.store import find_pack
+from emer_edge.packs.verify import verify_pack
+
+DEVICES = ("cpu", "cuda", "tensorrt")
+
+
+class Session:
+    """Everything of one pack that is worth keeping between clips. One clip at a time; `lock` says whose turn.
+
+    Args:
+        pack: the name of a pack or the path of its folder.
+        device: `cpu`, `cuda` or `tensorrt`; nothing else is tried when it can't be had.
+        threads: CPU threads of each engine; None takes the cores this process may use, at most 8.
+        limits: the ceilings.
+
+    Raises:
+        PackError, PackNotFoundError, DeviceError, InputError.
+    """
+
+    def __init__(
+        self,
+        pack: str | Path,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        if device not in DEVICES:
+            raise InputError(f"No device is called {device!r}.", todo=f"Use one of {', '.join(DEVICES)}.")
+        if threads is not None and not 1 <= threads <= 256:
+            raise InputError(f"{threads} threads make no sense.", todo="Use 1 to 256.")
+        self.device = device
+        self.threads = threads or min(8, len(os.sched_getaffinity(0)))
+        self.limits = limits or Limits()
+        self.lock = threading.RLock()
+        self.folder = find_pack(pack)
+        self.manifest: Manifest = verify_pack(self.folder, self.limits)
+        self.context: ClipContext | None = None
+        """The clip whose prefix is in the KV cache."""
+        self.context_owner: object = None
+        self._load()
+
+    def _load(self) -> None:
+        manifest = self.manifest
+        frames = manifest.preprocessing.frames
+        self.template = PromptTemplate(
+            tuple(PromptPart(part.text, frozenset(part.needs)) for part in manifest.prompt.parts),
+            manifest.prompt.markers,
+            manifest.prompt.add_bos,
+        )
+        with ThreadPoolExecutor(4) as pool:  # the engines open their files side by side
+            vision = pool.submit(self._encoder, manifest.encoders.vision)
+            audio = pool.submit(self._encoder, manifest.encoders.audio)
+            detector = pool.submit(self._detector) if frames.source == "faces" else None
+            llm = pool.submit(self._llm)
+        self.llm = llm.result()
+        self.vision = VisionEncoder(
+            vision.result(), mean=frames.mean, std=frames.std, channel_order=frames.channel_order
+        )
+        self.audio = AudioEncoder(audio.result())
+        self.detector: Detector | None = detector.result() if detector else None
+        self.fusion = Fusion.load(self.folder / manifest.fusion.path, manifest.fusion)
+        labels = manifest.labels
+        self.label_paths: dict[str, TokenPath] = label_tokens(
+            self.llm.tokenize, labels.answer_prefix, labels.joiner, labels.candidates
+        )
+
+    def _encoder(self, spec: EncoderSpec) -> OnnxEncoder:
+        file: EncoderFile = spec.files[spec.default]
+        pair = TensorPair(
+            TensorSpec(file.input.name, file.input.dtype, tuple(file.input.shape)),
+            TensorSpec(file.output.name, file.output.dtype, tuple(file.output.shape)),
+        )
+        return OnnxEncoder(self.folder / file.path, pair, device=self.device, threads=self.threads)
+
+    def _detector(self) -> Detector:
+        path = face_detector.detector_path()
+        # Faces are looked for on the CPU whatever the device: frames are there, and the network is small.
+        network = OnnxNetwork(
+            path,
+            TensorSpec(face_detector.INPUT, "uint8", (None, 3, None, None)),
+            [TensorSpec(name, "float32", (None, None, None, None)) for name in face_detector.OUTPUTS],
+            threads=self.threads,
+        )
+        return network.run
+
+    def _llm(self) -> Llm:
+        llm = self.manifest.llm
+        return Llm(
+            self.folder / llm.files[llm.default].path,
+            n_ctx=llm.n_ctx,
+            threads=self.threads,
+            device="cpu" if self.device == "cpu" else "cuda",
+        )
+
+    def close(self) -> None:
+        """Free the engines; may be called again."""
+        with self.lock:
+            self.context = self.context_owner = None
+            self.llm.close()
+            self.vision.close()
+            self.audio.close()
+            self.detector = None
