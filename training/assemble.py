@@ -1,0 +1,232 @@
+"""Puts emer-nano together: GGUF, fusion head, encoders, prompt, licence and card become one pack.
+
+Knows what the manifest of emer-nano says and which training artefacts go into it. Does not know how they
+were trained, nor how a pack is written in general (emer_export.pack).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from emer_export.gguf import GgufSource, write_gguf
+from emer_export.graphs.language import LanguageConfig, LanguageModel
+from emer_export.pack import write_fusion, write_pack
+from emer_export.parity import Reference, compare
+from training import card, explain, prompt
+from training.batches import END
+from training.text import CANDIDATES, SENTIMENT
+
+VERSION = "0.1.0"
+_PRECISION = "Q8_0"
+_PARITY_PROMPTS, _PARITY_ROWS = 8, 120
+
+
+def manifest(
+    config: LanguageConfig, align: dict[str, Any], evaluation: dict[str, Any], parity: dict[str, Any]
+) -> dict[str, Any]:
+    """Return manifest.json of emer-nano without its `files`."""
+    return {
+        "schema_version": "1.0",
+        "name": "emer-nano",
+        "version": VERSION,
+        "family": "affectgpt",
+        "description": "A small model of the AffectGPT family, trained from scratch: face, voice, words.",
+        "licence": {
+            "id": "CC-BY-NC-SA-4.0",
+            "file": "LICENSE",
+            "note": "Weights only: trained on corpora under non-commercial, share-alike and research terms.",
+        },
+        "card": "CARD.md",
+        "preprocessing": {
+            "frames": {
+                "source": "faces",
+                "rule": "uniform_index",
+                "count": 8,
+                "height": 48,
+                "width": 48,
+                "resize": "stretch",
+                "filter": "bicubic",
+                "channel_order": "rgb",
+                "mean": [0.5, 0.5, 0.5],
+                "std": [0.5, 0.5, 0.5],
+                "faces": {"align": align, "minimum_share": 0.25},
+            },
+            "audio": {
+                "sample_rate": 16000,
+                "windows": 8,
+                "window_seconds": 2.0,
+                "rule": "affectgpt",
+                "center": "window",
+                "normalise": "none",
+                "epsilon": 1e-7,
+            },
+        },
+        "encoders": {
+            "vision": _encoder("vision", "frames", [8, 3, 48, 48]),
+            "audio": _encoder("audio", "windows", [8, 32000]),
+        },
+        "fusion": {
+            "kind": "attention",
+            "path": "fusion.safetensors",
+            "vision_dim": 128,
+            "audio_dim": 128,
+            "model_dim": config.hidden_size,
+        },
+        "llm": {
+            "architecture": "qwen3",
+            "n_embd": config.hidden_size,
+            "n_vocab": config.vocab_size,
+            "n_ctx": config.max_position_embeddings,
+            "default": _PRECISION,
+            "files": {_PRECISION: {"path": f"llm.{_PRECISION}.gguf"}},
+        },
+        "prompt": {
+            "add_bos": False,
+            "parts": [dict(part) for part in prompt.PARTS],
+            "markers": prompt.MARKERS,
+            "questions": {
+                "labels": explain.LABELS_QUESTION,
+                "explain": explain.EXPLAIN_QUESTION,
+                "sentiment": explain.SENTIMENT_QUESTION,
+            },
+        },
+        "labels": {
+            "candidates": list(CANDIDATES),
+            "question": "labels",
+            "answer_prefix": f" {explain.STATE_PREFIX}",
+            "joiner": " ",
+            "report_above": 0.15,
+            "at_most": 3,
+            "sentiment": {name: list(members) for name, members in SENTIMENT.items()},
+        },
+        "clues": {
+            "face": ["face"],
+            "voice": ["voice"],
+            "words": ["words", "says"],
+        },
+        "generation": {
+            "max_new_tokens": 160,
+            "temperature": 0.0,
+            "top_p": 0.9,
+            "top_k": 20,
+            "repetition_penalty": 1.0,
+            "stop": ["###"],
+        },
+        "evaluation": evaluation,
+        "parity": parity,
+    }
+
+
+def _encoder(name: str, input_name: str, shape: list[int]) -> dict[str, Any]:
+    file = {
+        "path": f"{name}.fp32.onnx",
+        "input": {"name": input_name, "dtype": "float32", "shape": shape},
+        "output": {"name": "embeddings", "dtype": "float32", "shape": [8, 128]},
+    }
+    return {"dim": 128, "default": "fp32", "files": {"fp32": file}}
+
+
+def measure_parity(
+    model: LanguageModel, tokenizer: Tokenizer, source: GgufSource, folder: Path
+) -> dict[str, Any]:
+    """Compare torch with llama.cpp (float32 cache) on prompts of random tokens and soft rows, and time both
+    files."""
+    rng = Random(3)
+    generator = torch.Generator().manual_seed(3)
+    found: dict[str, Any] = {}
+    examples = []
+    for _ in range(_PARITY_PROMPTS):
+        ids = [rng.randrange(3, tokenizer.get_vocab_size()) for _ in range(_PARITY_ROWS)]
+        rows = model.rows(torch.tensor([ids]))
+        rows[0, 4:7] = torch.randn(3, rows.shape[-1], generator=generator) * rows.std()
+        examples.append(rows)
+    expected = [model.logits(model.hidden(rows))[0].numpy() for rows in examples]
+    for precision in ("F32", _PRECISION):
+        path = write_gguf(source, folder / f"llm.{precision}.gguf", precision)
+        with Reference(path) as reference:
+            logits = [reference.logits(rows[0].numpy()) for rows in examples]
+            result = compare(expected, logits)
+        with Reference(path, kv_f32=False) as reference:
+            speed = reference.speed(examples[0][0].numpy())
+        found[f"llm.{precision}"] = {
+            "against": "torch float32",
+            "max_abs_logit_error": result.max_abs_error,
+            "cosine": result.cosine,
+            "same_best_token": result.same_best,
+            "size_bytes": path.stat().st_size,
+            **{key: round(value, 1) for key, value in speed.items()},
+        }
+    return found
+
+
+def _json(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return loaded
+
+
+@torch.inference_mode()
+def assemble(out: Path, checkpoint: str, folder: Path) -> dict[str, Any]:
+    """Write the pack `folder` from the artefacts in `out` and return its manifest (without `files`)."""
+    state = torch.load(out / f"language.{checkpoint}.pt", weights_only=True)["network"]
+    language = {key[9:]: value for key, value in state.items() if key.startswith("language.")}
+    fusion = {key[7:]: value.numpy() for key, value in state.items() if key.startswith("fusion.")}
+    tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
+    config = LanguageConfig(vocab_size=tokenizer.get_vocab_size())
+    model = LanguageModel(config).eval()
+    model.load_state_dict(language)
+    source = GgufSource(
+        {key: np.asarray(value) for key, value in language.items()},
+        config.hugging_face(),
+        out / "tokenizer.json",
+        END,
+        "emer-nano",
+        "cc-by-nc-sa-4.0",
+    )
+    figures, encoders = _json(out / "evaluation.json"), _json(out / "encoders.json")
+    with tempfile.TemporaryDirectory() as scratch:
+        parity = measure_parity(model, tokenizer, source, Path(scratch))
+        for name, entry in encoders.get("export", {}).items():
+            parity[f"{name}.fp32"] = {"against": "torch float32", **entry}
+        write_fusion(fusion, Path(scratch) / "fusion.safetensors")
+        made = manifest(config, _json(out / "align.json"), figures, parity)
+        files: dict[str, Path | str] = {
+            "vision.fp32.onnx": out / "vision.fp32.onnx",
+            "audio.fp32.onnx": out / "audio.fp32.onnx",
+            "fusion.safetensors": Path(scratch) / "fusion.safetensors",
+            f"llm.{_PRECISION}.gguf": Path(scratch) / f"llm.{_PRECISION}.gguf",
+            "LICENSE": card.LICENCE,
+            "CARD.md": card.render(made, encoders),
+        }
+        write_pack(folder, made, files)
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the pack and say how large it is."""
+    parser = argparse.ArgumentParser(prog="python -m training.assemble", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/training"))
+    parser.add_argument("--checkpoint", default="joint", help="name of the language checkpoint")
+    parser.add_argument("--pack", type=Path, help="folder to write, default OUT/pack/emer-nano")
+    options = parser.parse_args(argv)
+    torch.set_num_threads(2)
+    folder: Path = options.pack or options.out / "pack" / "emer-nano"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = assemble(options.out, options.checkpoint, folder)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    print(json.dumps(made["parity"], indent=1), file=sys.stderr)
+    print(f"pack {size / 1e6:.1f} MB -> {folder}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

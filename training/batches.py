@@ -1,0 +1,153 @@
+"""Turns examples into padded batches: ids, soft-token places, forked answers, targets with weights.
+
+Knows the prompt and the tokeniser. Does not know where examples come from or what a network does with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from training import explain, prompt
+from training.pairs import Example
+from training.text import CANDIDATES
+
+END = "<|endoftext|>"
+_LABEL_WEIGHT, _LABEL_REST, _OTHER = 4.0, 0.4, 1.0
+_STATE_START = " " + explain.STATE_PREFIX
+
+
+@dataclass
+class Sequence:
+    """One example as numbers: row i predicts `targets[i]` with `weights[i]`; `soft` is the row of the label
+    answer."""
+
+    ids: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    branch: list[int] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
+    soft: int = -1
+
+    def extend(self, ids: list[int], branch: int, targets: list[int], weights: list[float]) -> None:
+        """Append rows; positions go on from the end of the prefix or of the same branch."""
+        start = (
+            self.positions[-1] + 1 if self.positions and self.branch[-1] == branch else self.branch.count(0)
+        )
+        self.ids += ids
+        self.positions += range(start, start + len(ids))
+        self.branch += [branch] * len(ids)
+        self.targets += targets
+        self.weights += weights
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of one step; `targets` int64 [m], `weights` [m] and `shares` [m, 9] (zero rows: hard target)
+    at `rows` [m, 2]."""
+
+    ids: Tensor
+    positions: Tensor
+    branch: Tensor
+    rows: Tensor
+    targets: Tensor
+    weights: Tensor
+    shares: Tensor
+    embeddings: dict[str, tuple[Tensor, ...]]
+
+
+class Encoder:
+    """Encodes examples with one tokeniser, piece by piece as the runtime does."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._cache: dict[str, list[int]] = {}
+        self._end = tokenizer.token_to_id(END)
+        self.candidates = [self._ids(" " + name)[0] for name in CANDIDATES]
+
+    def _ids(self, text: str, *, keep: bool = False) -> list[int]:
+        if text in self._cache:
+            return self._cache[text]
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        if keep:
+            self._cache[text] = ids
+        return ids
+
+    def sequence(self, example: Example) -> Sequence:
+        """Lay out the prefix and every answer behind it."""
+        made = Sequence()
+        pieces = prompt.prefix(
+            vision=example.vision is not None, audio=example.audio is not None, subtitle=example.subtitle
+        )
+        for piece in pieces:
+            if piece in prompt.MARKERS:
+                made.places[prompt.MARKERS[piece]] = len(made.ids)
+                ids = [0]
+            else:
+                ids = self._ids(piece, keep=len(piece) < 20)
+            made.extend(ids, 0, [0] * len(ids), [0.0] * len(ids))
+        for number, answer in enumerate(example.answers, 1):
+            asked = self._ids(prompt.question_tail(answer.question), keep=True)
+            said = [*self._ids(f" {answer.answer}{prompt.ANSWER_END}"), self._end]
+            rows = asked + said[:-1]
+            quiet = len(asked) - 1
+            weight = _LABEL_REST if answer.soft else _OTHER
+            weights = [0.0] * quiet + [weight] * len(said)
+            if answer.soft:
+                place = quiet + len(self._ids(_STATE_START, keep=True))
+                weights[place] = _LABEL_WEIGHT
+                made.soft = len(made.ids) + place
+            made.extend(rows, number, [0] * quiet + said, weights)
+        return made
+
+    def batch(self, examples: list[Example]) -> Batch:
+        """Encode and pad examples."""
+        sequences = [self.sequence(example) for example in examples]
+        longest = max(len(item.ids) for item in sequences)
+
+        def padded(name: str, fill: int) -> Tensor:
+            return torch.tensor([getattr(s, name) + [fill] * (longest - len(s.ids)) for s in sequences])
+
+        rows, targets, weights, shares = [], [], [], []
+        nothing = np.zeros(len(CANDIDATES), np.float32)
+        for number, (item, example) in enumerate(zip(sequences, examples, strict=True)):
+            for row, weight in enumerate(item.weights):
+                if weight:
+                    rows.append((number, row))
+                    targets.append(item.targets[row])
+                    weights.append(weight)
+                    shares.append(example.shares if row == item.soft else nothing)
+        return Batch(
+            padded("ids", 0),
+            padded("positions", 0),
+            padded("branch", -1),
+            torch.tensor(rows),
+            torch.tensor(targets),
+            torch.tensor(weights),
+            torch.from_numpy(np.stack(shares)),
+            _embeddings(sequences, examples),
+        )
+
+
+def _embeddings(sequences: list[Sequence], examples: list[Example]) -> dict[str, tuple[Tensor, ...]]:
+    """Per marker: example numbers, rows, and the embeddings [m, 8, dim] that make the soft token."""
+    found: dict[str, tuple[Tensor, ...]] = {}
+    for name in prompt.MARKERS.values():
+        numbers = [i for i, item in enumerate(sequences) if name in item.places]
+        if not numbers:
+            continue
+        places = torch.tensor([sequences[i].places[name] for i in numbers])
+        vision = [examples[i].vision for i in numbers] if name != "audio" else []
+        audio = [examples[i].audio for i in numbers] if name != "vision" else []
+        stacks = tuple(
+            torch.from_numpy(np.stack([row for row in side if row is not None]))
+            for side in (vision, audio)
+            if side
+        )
+        found[name] = (torch.tensor(numbers), places, *stacks)
+    return found
