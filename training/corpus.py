@@ -1,7 +1,7 @@
 """Opens the corpora of emer-nano: pictures and waveforms with their labels and splits.
 
-Knows the manifests (ferplus48, muxspace_faces, ravdess_speech, indian_emospeech_command, emodb_4class_original), the
-speaker-independent splits in them and how to cache the decoded data. Does not know networks, augmentation or prosody.
+Knows the manifests of FER+, muxspace, RAVDESS, Indian EmoSpeech and EMO-DB, the speaker-independent splits in
+them and how to cache decoded data. Does not know networks, augmentation or prosody.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _VOICE_NAMES = {"disgust": "disgusted"}
 class Faces:
     """Grey faces.
 
-    `pixels` uint8 [n, 48, 48]; `votes` float32 [n, 8] sums to 1 (order of FACE_CLASSES); `hard` int64 [n], -1 where
-    no class has more than half of the votes; `names` is the FER+ index or the muxspace file name.
+    `pixels` uint8 [n, 48, 48]; `votes` float32 [n, 8] sums to 1 (order of FACE_CLASSES); `hard` int64 [n], -1
+    where no class has more than half of the votes; `names` is the FER+ index or the muxspace file name.
     """
 
     pixels: NDArray[np.uint8]
@@ -52,7 +52,7 @@ class Faces:
 
 @dataclass(frozen=True)
 class Voices:
-    """Mono 16 kHz waveforms in -1..1, float16 [samples], with one emotion each (`label` indexes VOICE_CLASSES)."""
+    """Mono 16 kHz waveforms in -1..1, float16 [samples], with one emotion each (`label`: VOICE_CLASSES)."""
 
     waveforms: list[NDArray[np.float16]]
     corpus: NDArray[np.str_]
@@ -61,6 +61,18 @@ class Voices:
     speaker: NDArray[np.str_]
     label: NDArray[np.int64]
     intensity: NDArray[np.str_]
+
+    def where(self, rows: NDArray[np.int64]) -> Voices:
+        """Return the clips whose row numbers are `rows`."""
+        return Voices(
+            waveforms=[self.waveforms[i] for i in rows.tolist()],
+            corpus=self.corpus[rows],
+            files=self.files[rows],
+            split=self.split[rows],
+            speaker=self.speaker[rows],
+            label=self.label[rows],
+            intensity=self.intensity[rows],
+        )
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -126,7 +138,7 @@ def load_muxspace(corpus: Path) -> Faces:
 
 
 def load_voices(corpus: Path, cache: Path) -> Voices:
-    """Read RAVDESS, EmoSpeech and EMO-DB; decoded once into `cache`/voices.npy (float16, all clips end to end)."""
+    """Read RAVDESS, EmoSpeech and EMO-DB; decoded once into `cache`/voices.npy, float16, end to end."""
     entries: list[tuple[str, str, dict[str, str]]] = []
     for name, folder in _VOICE_FOLDERS.items():
         entries += [(name, folder, row) for row in _rows(corpus / folder / "manifest.csv")]
@@ -140,7 +152,7 @@ def load_voices(corpus: Path, cache: Path) -> Voices:
                 print(f"decoding {count}/{len(entries)}", file=sys.stderr, flush=True)
         np.save(samples, np.concatenate(waveforms))
         np.save(lengths, np.array([len(w) for w in waveforms]))
-    everything = np.load(samples)
+    everything = np.load(samples, mmap_mode="r")
     ends = np.cumsum(np.load(lengths))
     labels = [VOICE_CLASSES.index(_VOICE_NAMES.get(r["emotion"], r["emotion"])) for _, _, r in entries]
     return Voices(
@@ -164,7 +176,7 @@ def _decode(path: Path) -> NDArray[np.float16]:
 
         mono = resample_poly(mono, SAMPLE_RATE, rate)
     # float16 keeps 11 bits of every sample whatever its level, quieter than Opus' own noise.
-    return np.clip(mono, -1.0, 1.0).astype(np.float16)
+    return np.asarray(np.clip(mono, -1.0, 1.0), np.float16)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -179,7 +191,10 @@ def main(argv: list[str] | None = None) -> int:
     for name in _VOICE_FOLDERS:
         seconds = sum(len(voices.waveforms[i]) for i in np.flatnonzero(voices.corpus == name)) / SAMPLE_RATE
         print(f"{name}: {int((voices.corpus == name).sum())} clips, {seconds / 60:.1f} minutes")
-    for title, faces in (("ferplus", load_ferplus(options.corpus)), ("muxspace", load_muxspace(options.corpus))):
+    for title, faces in (
+        ("ferplus", load_ferplus(options.corpus)),
+        ("muxspace", load_muxspace(options.corpus)),
+    ):
         sizes = {str(s): int((faces.split == s).sum()) for s in np.unique(faces.split)}
         print(f"{title}: {sizes}, with a majority {int((faces.hard >= 0).sum())}")
     return 0

@@ -1,6 +1,6 @@
-"""The two encoders of the pack emer-nano, as torch modules: a face CNN and a voice CNN with its log-mel front end.
+"""The two encoders of the pack emer-nano in torch: a face CNN and a voice CNN with its log-mel front end.
 
-Knows shapes and arithmetic only. Does not know labels, losses, files or how the modules are trained or exported.
+Knows shapes and arithmetic only. Does not know labels, losses, files, or how modules are trained or exported.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ WINDOW_SAMPLES = 32_000
 SAMPLE_RATE = 16_000
 
 _FFT, _FRAME, _HOP = 512, 400, 160
-_MELS, _LAGS = 64, 48
-# Mean-square floor of the front end: -100 dBFS, below the noise of any microphone.
-_FLOOR = 1e-10
+_MELS, _LAGS, _LEVEL_STEPS = 64, 48, 12
+# The front end counts power in units of -100 dBFS, below the noise of any microphone, so that the floor under
+# its logarithms is 1. As a literal 1e-10 the ONNX optimiser takes the floor for zero and drops it.
+_FLOOR_DB = -100.0
 
 
 class ConvNorm(nn.Module):
@@ -34,6 +35,19 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[n, inputs, h, w] -> [n, outputs, h / stride, w / stride]."""
         return self.norm(self.conv(x))  # type: ignore[no-any-return]
+
+
+class TimeNorm(nn.Module):
+    """Convolution over time, batch norm and ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+        self.norm: nn.Module = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, inputs, t] -> [n, outputs, t / stride]."""
+        return torch.relu(self.norm(self.conv(x)))
 
 
 class Residual(nn.Module):
@@ -52,7 +66,7 @@ class Residual(nn.Module):
 
 
 class FaceEncoder(nn.Module):
-    """Faces to embeddings: frames float32 [n, 3, 48, 48] RGB in -1..1 -> [n, 128], each row of unit variance."""
+    """Faces to embeddings: frames [n, 3, 48, 48] RGB in -1..1 -> [n, 128], each row of unit variance."""
 
     grey: Tensor
 
@@ -78,15 +92,18 @@ class FaceEncoder(nn.Module):
 
     def embed_grey(self, faces: Tensor) -> Tensor:
         """Grey faces float32 [n, 1, 48, 48] in -1..1 -> embeddings [n, 128]."""
-        pooled = self.body(faces).mean((2, 3))
+        # Each face is brought to its own mean and contrast: exposure says nothing about feeling.
+        centred = faces - faces.mean((2, 3), keepdim=True)
+        contrast = torch.sqrt((centred * centred).mean((2, 3), keepdim=True) + 1e-3)
+        pooled = self.body(centred / contrast).mean((2, 3))
         return self.norm(self.project(self.dropout(pooled)))  # type: ignore[no-any-return]
 
 
 class VoiceFrontEnd(nn.Module):
     """Waveform to log-mel bands, pitch-lag profile and level; every weight is fixed.
 
-    25 ms Hann frames every 10 ms. The level is divided out of the bands and returned beside them, so that a quiet
-    voice looks like a loud one to the convolutions while its loudness still reaches the embedding.
+    25 ms Hann frames every 10 ms. The level is divided out of the bands and returned beside them, so that a
+    quiet voice looks like a loud one to the convolutions while its loudness still reaches the embedding.
     """
 
     basis: Tensor
@@ -98,52 +115,54 @@ class VoiceFrontEnd(nn.Module):
         bins = _FFT // 2 + 1
         window = torch.hann_window(_FRAME, periodic=True, dtype=torch.float64)
         angle = 2 * math.pi * torch.outer(torch.arange(bins), torch.arange(_FRAME)).double() / _FFT
-        # Scaled so that summed power over the bins is the mean square of the frame.
-        scale = math.sqrt(2.0 / (_FFT * float((window**2).sum())))
+        # Scaled so that power summed over the bins is the mean square of the frame, in units of the floor.
+        scale = math.sqrt(2.0 / (_FFT * float((window**2).sum()) * 10 ** (_FLOOR_DB / 10)))
         basis = torch.cat([torch.cos(angle), -torch.sin(angle)]) * window * scale
-        self.register_buffer("basis", basis.float().unsqueeze(1), persistent=False)
+        # Three hops hold a frame, so framing is a reshape and the transform one matrix product.
+        padded = nn.functional.pad(basis, (0, 3 * _HOP - _FRAME)).T.contiguous()
+        self.register_buffer("basis", padded.float(), persistent=False)
         self.register_buffer("mel", _mel_bands(bins).float(), persistent=False)
         self.register_buffer("lags", _lag_profile(bins).float(), persistent=False)
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """windows [n, 32000] -> bands [n, 64, 198], pitch and frame levels [n, 49, 198], window level [n, 1]."""
-        spectrum = nn.functional.conv1d(windows.unsqueeze(1), self.basis, stride=_HOP)
-        real, imaginary = spectrum.chunk(2, 1)
+        """windows [n, 32000] -> bands [n, 64, 198], pitch and frame level [n, 49, 198], level [n, 1]."""
+        hops = windows.view(-1, WINDOW_SAMPLES // _HOP, _HOP)
+        frames = torch.cat([hops[:, :-2], hops[:, 1:-1], hops[:, 2:]], 2)
+        real, imaginary = torch.matmul(frames, self.basis).transpose(1, 2).chunk(2, 1)
         power = real * real + imaginary * imaginary
         frame_power = power.sum(1, keepdim=True)
-        level = 10 * torch.log10(frame_power.mean(2, keepdim=True) + _FLOOR)
-        bands = 10 * torch.log10(torch.matmul(self.mel, power) + _FLOOR) - level
-        frame_level = 10 * torch.log10(frame_power + _FLOOR) - level
+        level = 10 * torch.log10(frame_power.mean(2, keepdim=True) + 1)
+        bands = 10 * torch.log10(torch.matmul(self.mel, power) + 1) - level
+        frame_level = 10 * torch.log10(frame_power + 1) - level
         # A cube root of the power flattens formants; its cosine transform then peaks at the pitch period.
-        flat = (power + _FLOOR * 1e-2) ** (1 / 3)
+        flat = (power + 0.01) ** (1 / 3)
         profile = torch.matmul(self.lags, flat) / flat[:, 2:100].sum(1, keepdim=True)
         bands = torch.clamp(bands, min=-70.0) / 20 + 1.0
         extra = torch.cat([profile * 4, torch.clamp(frame_level, min=-60.0) / 20], 1)
-        return bands, extra, (level.squeeze(2) + 40) / 20
+        return bands, extra, (level.squeeze(2) + _FLOOR_DB + 40) / 20
 
 
 class VoiceEncoder(nn.Module):
-    """Waveforms to embeddings: windows float32 [n, 32000], 16 kHz mono, mean removed -> [n, 128], unit variance."""
+    """Waveforms to embeddings: windows [n, 32000], 16 kHz mono, mean removed -> [n, 128], unit variance."""
+
+    thresholds: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.front = VoiceFrontEnd()
+        self.register_buffer("thresholds", torch.linspace(-1.8, 1.5, _LEVEL_STEPS), persistent=False)
         self.body = nn.Sequential(
             ConvNorm(1, 16, 5, 2),
             nn.ReLU(),
-            Residual(16, 32, 2),
-            Residual(32, 64, (2, 1)),
-            Residual(64, 96, (2, 1)),
+            Residual(16, 24, 2),
+            Residual(24, 48, 2),
+            Residual(48, 96, (2, 1)),
         )
-        self.prosody = nn.Sequential(
-            nn.Conv1d(_LAGS + 1, 64, 5, 2, padding=2), nn.ReLU(), nn.Conv1d(64, 64, 5, 2, padding=2), nn.ReLU()
-        )
-        self.join = nn.Sequential(
-            nn.Conv1d(96 * 4 + 64, 192, 3, padding=1), nn.ReLU(), nn.Conv1d(192, 192, 3, padding=1), nn.ReLU()
-        )
+        self.prosody = nn.Sequential(TimeNorm(_LAGS + 1, 64, 5, 2), TimeNorm(64, 64, 7, 4))
+        self.join = nn.Sequential(TimeNorm(96 * 4 + 64, 192, 3), TimeNorm(192, 192, 3))
         self.attention = nn.Conv1d(192, 1, 1)
-        self.dropout = nn.Dropout(0.3)
-        self.project = nn.Linear(192 * 3 + 1, EMBEDDING_DIM)
+        self.dropout = nn.Dropout(0.1)
+        self.project = nn.Linear(192 * 3 + _LEVEL_STEPS, EMBEDDING_DIM)
         self.norm = nn.LayerNorm(EMBEDDING_DIM, elementwise_affine=False)
 
     def forward(self, windows: Tensor) -> Tensor:
@@ -160,7 +179,9 @@ class VoiceEncoder(nn.Module):
         mean = frames.mean(2)
         spread = torch.sqrt(((frames - mean.unsqueeze(2)) ** 2).mean(2) + 1e-5)
         pooled = torch.cat([(frames * weights).sum(2), mean, spread], 1)
-        return self.norm(self.project(torch.cat([self.dropout(pooled), level], 1)))  # type: ignore[no-any-return]
+        # Soft steps 6 dB apart from -76 to -10 dBFS: a single number would drown among 576 others.
+        steps = torch.tanh((level - self.thresholds) * 2.5)
+        return self.norm(self.project(torch.cat([self.dropout(pooled), steps], 1)))  # type: ignore[no-any-return]
 
 
 def _mel_bands(bins: int) -> Tensor:
@@ -182,7 +203,7 @@ def _hertz_to_mel(hertz: float) -> float:
 
 
 def _lag_profile(bins: int) -> Tensor:
-    """Cosines that turn a spectrum into autocorrelation at 48 log-spaced pitch periods (65 to 520 Hz), [48, bins]."""
+    """Cosines from spectrum to autocorrelation at 48 log-spaced pitch periods, 65 to 520 Hz, [48, bins]."""
     hertz = torch.arange(bins, dtype=torch.float64) * SAMPLE_RATE / _FFT
     pitches = 65.0 * 2 ** torch.linspace(0, 3, _LAGS, dtype=torch.float64)
     cosines = torch.cos(2 * math.pi * hertz[None, :] / pitches[:, None])
@@ -194,7 +215,7 @@ def folded(module: nn.Module) -> nn.Module:
     """Return a copy in eval mode whose batch norms are folded into their convolutions."""
     result = copy.deepcopy(module).eval()
     for part in result.modules():
-        if isinstance(part, ConvNorm) and isinstance(part.norm, nn.BatchNorm2d):
+        if isinstance(part, (ConvNorm, TimeNorm)) and isinstance(part.norm, (nn.BatchNorm1d, nn.BatchNorm2d)):
             part.conv = fuse_conv_bn_eval(part.conv, part.norm)
             part.norm = nn.Identity()
     return result

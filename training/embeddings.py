@@ -1,0 +1,301 @@
+"""Exports both encoders and caches their embeddings of every corpus, for training fusion and language model.
+
+Knows the layout of embeddings.npz, encoders.json and the ONNX files of emer-nano. Does not know how anything
+is trained. Every embedding comes from the exported ONNX file, the one the runtime runs.
+
+embeddings.npz (float16 unless said; `k` views per item: view 0 is clean, the others are altered; every row of
+an embedding has mean 0 and variance 1):
+
+    ferplus_{train,dev,test}_index       int32 [n]          row of the FER+ manifest
+    ferplus_{train,dev,test}_votes       [n, 8]             shares in the order of face_classes
+    ferplus_{train,dev,test}_label       int8 [n]           majority, -1 where no class has one
+    ferplus_{train,dev,test}_embeddings  [n, k, 128]        k = views for train, 1 for dev and test
+    muxspace_{train,dev,test}_name       str [n]
+    muxspace_{train,dev,test}_label      int8 [n]
+    muxspace_{train,dev,test}_embeddings [n, k, 128]
+    voice_{train,dev,test,cross}_{corpus,file,speaker,intensity}  str [n]
+    voice_{train,dev,test,cross}_label       int8 [n]            in the order of voice_classes
+    voice_{train,dev,test,cross}_embeddings  [n, k, 8, 128]      the eight windows of the clip
+    voice_{train,dev,test,cross}_prosody     float32 [n, k, 7]   of the very waveform embedded, prosody_names
+    voice_{train,dev,test,cross}_levels      str [n, k, 5]       in words, level_names; 'none' without voice
+    none_voice_embeddings  [n, 8, 128], none_voice_kind str [n]  silence and noise, no speaker
+    none_face_embeddings   [n, 128],    none_face_kind  str [n]  flat, noisy and smeared pictures, no face
+    face_classes, voice_classes, prosody_names, level_names      str
+
+'cross' is EMO-DB: test only. The faces of one person in a clip are to be drawn as views of several items.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from emer_export.graphs.nano import FaceEncoder, VoiceEncoder, folded
+from emer_export.onnx import compare, export_onnx
+from training import corpus, faces, prosody, voices
+
+LEVEL_NAMES = ("pitch", "movement", "loudness", "pace", "pauses")
+_ITEMS = 8
+Arrays = dict[str, NDArray[Any]]
+
+
+class Encoder:
+    """One exported encoder on one CPU thread; pads the last batch to the fixed eight items."""
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.name = self.session.get_inputs()[0].name
+
+    def __call__(self, items: NDArray[np.float32]) -> NDArray[np.float16]:
+        """Embed items float32 [n, ...] -> float16 [n, 128]."""
+        rows = []
+        for start in range(0, len(items), _ITEMS):
+            part = items[start : start + _ITEMS]
+            filled = np.concatenate([part, np.zeros((_ITEMS - len(part), *part.shape[1:]), np.float32)])
+            rows.append(self.session.run(None, {self.name: filled})[0][: len(part)])
+        return np.concatenate(rows).astype(np.float16)
+
+
+def face_arrays(options: argparse.Namespace, name: str, split: str) -> Arrays:
+    """Embed one split of one face corpus; views past the first are altered as in training."""
+    torch.set_num_threads(1)
+    encoder = Encoder(options.out / "vision.fp32.onnx")
+    everything = (corpus.load_ferplus if name == "ferplus" else corpus.load_muxspace)(options.corpus)
+    rows = everything.where(everything.split == split)
+    clean = faces.normalise(rows.pixels)
+    generator = torch.Generator().manual_seed(options.seed)
+    views = []
+    for view in range(options.face_views if split == "train" else 1):
+        grey = (
+            clean if view == 0 else torch.cat([faces.augment(x, generator) for x in torch.split(clean, 256)])
+        )
+        # Chunks, because three equal channels of a whole split take gigabytes.
+        views.append(
+            np.concatenate([encoder(x.expand(-1, 3, -1, -1).numpy()) for x in torch.split(grey, 1024)])
+        )
+    key = f"{name}_{split}"
+    result: Arrays = {}
+    result[f"{key}_label"] = rows.hard.astype(np.int8)
+    result[f"{key}_embeddings"] = np.stack(views, 1)
+    if name == "ferplus":
+        result[f"{key}_index"] = rows.names.astype(np.int32)
+        result[f"{key}_votes"] = rows.votes.astype(np.float16)
+    else:
+        result[f"{key}_name"] = rows.names
+    return result
+
+
+def voice_arrays(options: argparse.Namespace, rows: NDArray[np.int64], views: int) -> Arrays:
+    """Embed and measure some clips; views past the first are altered as in training."""
+    encoder = Encoder(options.out / "audio.fp32.onnx")
+    clips = corpus.load_voices(options.corpus, options.out / "cache").where(rows)
+    embeddings = np.zeros((len(rows), views, voices.WINDOWS, 128), np.float16)
+    values = np.zeros((len(rows), views, len(prosody.NAMES)), np.float32)
+    words = np.full((len(rows), views, len(LEVEL_NAMES)), "moderate")
+    for row, waveform in enumerate(clips.waveforms):
+        # Seeded by the clip, so that the altered views do not depend on how the work is shared out.
+        random = np.random.default_rng((options.seed, int(rows[row])))
+        for view in range(views):
+            speed = math.exp(random.uniform(-0.12, 0.12))
+            sound = waveform.astype(np.float32) if view == 0 else voices.alter(waveform, speed, random)
+            embeddings[row, view] = encoder(voices.windows(sound))
+            measured = prosody.measure(sound)
+            values[row, view] = measured.array()
+            words[row, view] = [prosody.levels(measured)[name] for name in LEVEL_NAMES]
+    return {
+        **{k: getattr(clips, k) for k in ("corpus", "speaker", "intensity")},
+        "file": clips.files,
+        "label": clips.label.astype(np.int8),
+        "embeddings": embeddings,
+        "prosody": values,
+        "levels": words,
+    }
+
+
+def none_arrays(options: argparse.Namespace) -> Arrays:
+    """Embed what holds no person: silence, hiss, hum; flat, noisy and smeared pictures."""
+    random, vision = np.random.default_rng(options.seed), Encoder(options.out / "vision.fp32.onnx")
+    audio = Encoder(options.out / "audio.fp32.onnx")
+    sounds, sound_kinds = [], []
+    for kind in ("silence", "white", "brown", "hum"):
+        for _ in range(1 if kind == "silence" else 64):
+            noise = random.standard_normal(48_000)
+            if kind == "brown":
+                noise = np.cumsum(noise) - np.linspace(0, noise.sum(), len(noise))
+            elif kind == "hum":
+                tone = 2 * np.pi * random.choice([50, 60, 100, 120]) * np.arange(len(noise)) / 16_000
+                noise = sum(np.sin(k * tone) / k for k in range(1, 6)) + 0.2 * noise
+            level = 10 ** (random.uniform(-75, -25) / 20)
+            sound = np.zeros(48_000) if kind == "silence" else noise / noise.std() * level
+            sounds.append(audio(voices.windows(sound)))
+            sound_kinds.append(kind)
+    pictures = np.zeros((192, 1, 48, 48), np.float32)
+    pictures[:64] += random.uniform(-1, 1, (64, 1, 1, 1)) + random.normal(0, 0.01, (64, 1, 48, 48))
+    pictures[64:128] = random.normal(0, 0.4, (64, 1, 48, 48))
+    coarse = torch.from_numpy(random.uniform(-1, 1, (64, 1, 5, 5)).astype(np.float32))
+    pictures[128:] = torch.nn.functional.interpolate(coarse, size=(48, 48), mode="bicubic").numpy()
+    return {
+        "none_voice_embeddings": np.stack(sounds),
+        "none_voice_kind": np.array(sound_kinds),
+        "none_face_embeddings": vision(np.repeat(np.clip(pictures, -1, 1), 3, 1)),
+        "none_face_kind": np.repeat(["flat", "noise", "smear"], 64),
+    }
+
+
+def export(options: argparse.Namespace) -> dict[str, Any]:
+    """Write both ONNX files from the checkpoints and return their parity, size and speed."""
+    import onnxruntime
+
+    figures: dict[str, Any] = {}
+    face, voice = FaceEncoder(), VoiceEncoder()
+    clips = corpus.load_voices(options.corpus, options.out / "cache")
+    pixels = corpus.load_muxspace(options.corpus).pixels[:32]
+    frames = list(torch.split(faces.normalise(pixels).expand(-1, 3, -1, -1).contiguous(), _ITEMS))
+    sounds = [torch.from_numpy(voices.windows(clips.waveforms[i])) for i in (0, 1500, 2500, 3500)]
+    table = (("face", "vision", face, "frames", frames), ("voice", "audio", voice, "windows", sounds))
+    for kind, name, module, input_name, examples in table:
+        if options.only not in (None, kind):
+            continue
+        module.load_state_dict(torch.load(options.out / f"{kind}.pt", weights_only=True)["encoder"])
+        path, final = options.out / f"{name}.fp32.onnx", folded(module)
+        export_onnx(final, examples[0], path, input_name, "embeddings")
+        parity = compare(final, path, [*examples, torch.zeros_like(examples[0])])
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = 2
+        session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        seconds = []
+        for _ in range(30):
+            start = time.perf_counter()
+            session.run(None, {input_name: examples[0].numpy()})
+            seconds.append(time.perf_counter() - start)
+        figures[name] = {
+            "max_abs_error": parity.max_abs_error,
+            "cosine": parity.cosine,
+            "bytes": path.stat().st_size,
+            "parameters": sum(p.numel() for p in module.parameters()),
+            "milliseconds_8_items_2_threads_median": 1e3 * float(np.median(seconds)),
+        }
+    return figures
+
+
+def test_figures(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure both encoders and their heads on test data and across corpora."""
+    state = torch.load(options.out / "face.pt", weights_only=True)
+    encoder, head = FaceEncoder(), torch.nn.Linear(128, len(corpus.FACE_CLASSES))
+    encoder.load_state_dict(state["encoder"])
+    head.load_state_dict(state["head"])
+    ferplus, muxspace = corpus.load_ferplus(options.corpus), corpus.load_muxspace(options.corpus)
+    result: dict[str, Any] = {
+        "ferplus_test": faces.measure(encoder, head, ferplus.where(ferplus.split == "test")),
+        "muxspace_test": faces.measure(encoder, head, muxspace.where(muxspace.split == "test")),
+    }
+    trainer = voices.VoiceTrainer(0)
+    state = torch.load(options.out / "voice.pt", weights_only=True)
+    for name, part in trainer.parts.items():
+        part.load_state_dict(state[name])
+    clips = corpus.load_voices(options.corpus, options.out / "cache")
+    for split in ("test", "cross"):
+        result[f"voice_{split}"] = voices.measure(trainer, clips, np.flatnonzero(clips.split == split))
+    return result
+
+
+def embed(options: argparse.Namespace) -> Arrays:
+    """Share the corpora out to worker processes and gather what they embedded."""
+    arrays: Arrays = none_arrays(options)
+    arrays |= {"face_classes": np.array(corpus.FACE_CLASSES), "voice_classes": np.array(corpus.VOICE_CLASSES)}
+    arrays |= {"prosody_names": np.array(prosody.NAMES), "level_names": np.array(LEVEL_NAMES)}
+    splits = corpus.load_voices(options.corpus, options.out / "cache").split
+    with ProcessPoolExecutor(options.workers) as pool:
+        voice_jobs: dict[str, list[Future[Arrays]]] = {}
+        for split in ("train", "dev", "test", "cross") if options.only != "face" else ():
+            views, rows = options.voice_views if split == "train" else 1, np.flatnonzero(splits == split)
+            pieces = np.array_split(rows, 12 if split == "train" else 1)
+            jobs = [pool.submit(_kept, options, "audio", voice_arrays, piece, views) for piece in pieces]
+            voice_jobs[split] = jobs
+        pairs = [(name, split) for split in ("train", "dev", "test") for name in ("ferplus", "muxspace")]
+        pairs = pairs if options.only != "voice" else []
+        face_jobs = [pool.submit(_kept, options, "vision", face_arrays, *pair) for pair in pairs]
+        for split, jobs in voice_jobs.items():
+            parts = [job.result() for job in jobs]
+            arrays |= {
+                f"voice_{split}_{key}": np.concatenate([part[key] for part in parts]) for key in parts[0]
+            }
+            print(f"voice {split} is embedded", file=sys.stderr, flush=True)
+        for job in face_jobs:
+            arrays |= job.result()
+    return arrays
+
+
+def _kept(options: argparse.Namespace, encoder: str, work: Callable[..., Arrays], *arguments: Any) -> Arrays:
+    """Do a piece of work, or read what an interrupted run left of it with the same encoder and views."""
+    digest = hashlib.sha256((options.out / f"{encoder}.fp32.onnx").read_bytes())
+    digest.update(repr((options.seed, options.face_views, options.voice_views)).encode())
+    digest.update(b"".join(np.asarray(argument).tobytes() for argument in arguments))
+    path = options.out / "cache" / f"{work.__name__}_{digest.hexdigest()[:16]}.npz"
+    if not path.is_file():
+        beside = path.with_suffix(".partial.npz")
+        np.savez(beside, **work(options, *arguments))  # type: ignore[arg-type]
+        beside.replace(path)
+    with np.load(path) as kept:
+        return dict(kept)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Export both encoders and write embeddings.npz; with --final also the test figures."""
+    parser = argparse.ArgumentParser(prog="python -m training.embeddings", description=main.__doc__)
+    parser.add_argument("--corpus", type=Path, default=Path("../shared/data/corpus"))
+    parser.add_argument("--out", type=Path, default=Path("build/training"))
+    parser.add_argument("--face-views", type=int, default=4)
+    parser.add_argument("--voice-views", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=("face", "voice"), help="fill the cache for one encoder and stop")
+    parser.add_argument("--final", action="store_true")
+    options = parser.parse_args(argv)
+    started = time.monotonic()
+    record: dict[str, Any] = {"export": export(options)}
+    for name in ("face", "voice") if options.only is None else (options.only,):
+        state = torch.load(options.out / f"{name}.pt", weights_only=True)
+        record[name] = {key: state[key] for key in ("seconds", "epoch", "seed", "dev")}
+    if options.final:
+        record["test"] = test_figures(options)
+    if options.only is None:
+        _write(options.out / "encoders.json", json.dumps(record, indent=2).encode())
+    print(json.dumps(record, indent=2), file=sys.stderr, flush=True)
+
+    arrays = embed(options)
+    print(f"embedded in {time.monotonic() - started:.0f}s", file=sys.stderr, flush=True)
+    if options.only:
+        return 0
+    beside = options.out / "embeddings.partial.npz"
+    np.savez(beside, **arrays)  # type: ignore[arg-type]
+    beside.replace(options.out / "embeddings.npz")
+    if options.final:
+        _write(options.out / "ENCODERS_FINAL", b"final\n")
+    return 0
+
+
+def _write(path: Path, content: bytes) -> None:
+    beside = path.with_name(path.name + ".partial")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
