@@ -41,7 +41,7 @@ class Llm:
     Args:
         path: a GGUF file of a decoder model; its weights are memory-mapped.
         n_ctx: tokens that the KV cache holds, over all sequences; rounded up to what llama.cpp allocates.
-        threads: CPU threads, for the prompt and for single tokens.
+        threads: CPU threads at most; a model takes one for every 16 MiB of weights, see `threads` afterwards.
         device: `cpu`, or `cuda` for all layers on the GPU.
         n_seq: sequences that may live at the same time.
         kv_f32: keep keys and values in float32 without flash attention, for parity tests; the default is
@@ -68,7 +68,7 @@ class Llm:
         self.path = Path(path)
         self.device = device
         self._library = library = load_library()
-        self._turn = threading.Lock()
+        self._turn = _Turn()
         library.lines.clear()
         model = library.load_model(self.path, device)
         context = None
@@ -92,6 +92,7 @@ class Llm:
         self.n_embd = int(api.llama_model_n_embd(model))
         self.n_ctx = int(api.llama_n_ctx(context))
         self.n_seq = n_seq
+        self.threads = int(api.llama_n_threads(context))
         self.epoch = 0
         self._arrays = BatchArrays(Sizes(self.n_ctx, n_seq, self.n_embd, self.n_vocab, n_seq))
         self._batch = self._library.batch_structure(self._arrays)
@@ -124,17 +125,17 @@ class Llm:
         Raises:
             LimitError: the text has more than 1 MiB.
         """
-        with self._entered():
+        with self._turn:
             return self._vocabulary.tokenize(text)
 
     def piece(self, token: int) -> bytes:
         """The bytes of one token, possibly part of a UTF-8 character; empty for control tokens."""
-        with self._entered():
+        with self._turn:
             return self._vocabulary.piece(token)
 
     def is_end(self, token: int) -> bool:
         """True for every end-of-generation token of the vocabulary."""
-        with self._entered():
+        with self._turn:
             return self._vocabulary.is_end(token)
 
     def lay(self, segments: Sequence[Ids | Rows]) -> Rows:
@@ -168,7 +169,7 @@ class Llm:
             InputError, LimitError: nothing was run.
             GenerationError: llama.cpp failed; all sequences are lost.
         """
-        with self._entered():
+        with self._turn:
             ends = self._arrays.fill(inputs, positions, seq_ids, want_logits)
             batch = self._batch
             batch.n_tokens = len(inputs)
@@ -188,7 +189,7 @@ class Llm:
             LimitError: the context is full.
             GenerationError: llama.cpp failed, or the logits hold NaN.
         """
-        with self._entered():
+        with self._turn:
             arrays, ends = self._arrays, self._arrays.ends
             self._token[0] = token
             ends = arrays.fill(self._token, (ends.get(seq_id, 0),), ((seq_id,),), (True,))
@@ -204,7 +205,7 @@ class Llm:
             InputError: that row did not ask for logits.
             GenerationError: the logits hold NaN.
         """
-        with self._entered():
+        with self._turn:
             if not (0 <= row < len(self._wanted) and self._wanted[row]):
                 raise InputError(f"Row {row} of the last batch did not ask for logits.")
             return self._read_logits(row, np.empty(self.n_vocab, np.float32))
@@ -260,7 +261,7 @@ class Llm:
 
     def fork(self, source: int, target: int) -> None:
         """Let the empty sequence `target` begin with all of `source`; copies no keys or values."""
-        with self._entered():
+        with self._turn:
             ends = self._arrays.ends
             if source not in ends or target in ends or not 0 <= target < self.n_seq:
                 raise InputError(
@@ -272,13 +273,13 @@ class Llm:
 
     def drop(self, seq_id: int) -> None:
         """Forget a sequence; rows that it shares with others stay."""
-        with self._entered():
+        with self._turn:
             if self._arrays.ends.pop(seq_id, None) is not None:
                 self._api.llama_memory_seq_rm(self._memory, seq_id, -1, -1)
 
     def reset(self) -> None:
         """Forget every sequence; whoever holds one can tell by `epoch`."""
-        with self._entered():
+        with self._turn:
             self._clear(data=False)
 
     def _clear(self, *, data: bool) -> None:
@@ -290,9 +291,7 @@ class Llm:
 
     def close(self) -> None:
         """Free the context and the model; may be called again, and waits for a running call to end."""
-        with self._turn:
-            self._free()
-            self._context = None
+        self._turn.end(self._free)
 
     def __enter__(self) -> Llm:
         return self
@@ -305,19 +304,32 @@ class Llm:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _entered(self) -> Iterator[None]:
-        if not self._turn.acquire(blocking=False):
+
+class _Turn:
+    """Lets one thread in at a time, and none after the end; a held-up caller gets an error, not a wait."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = True
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
             raise InputError(
                 "Two threads use one language model at the same time.",
                 todo="Give each its own, or take turns.",
             )
-        try:
-            if self._context is None:
-                raise InputError("The language model is closed.")
-            yield
-        finally:
-            self._turn.release()
+        if not self._open:
+            self._lock.release()
+            raise InputError("The language model is closed.")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def end(self, free: Callable[[], object]) -> None:
+        """Wait for whoever is in, then free; may be called again."""
+        with self._lock:
+            self._open = False
+            free()
 
 
 def load_library() -> Library:

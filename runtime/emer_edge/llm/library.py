@@ -20,6 +20,9 @@ from emer_edge.llm.batch import BatchArrays
 
 DEVICES = ("cpu", "cuda")
 _LOG_WARN, _LOG_ERROR, _LOG_CONTINUE = 3, 4, 5  # ggml.h, ggml_log_level
+_BYTES_PER_THREAD = (
+    16 * 1024**2
+)  # of weights; a 10 MB model is no faster with two, and far slower on a busy CPU
 _CELLS = 256  # llama.cpp rounds the cells of a KV cache up to this
 
 
@@ -122,6 +125,10 @@ class Library:
         if not api.llama_vocab_type(api.llama_model_get_vocab(model)):
             raise PackError(f"{path.name} has no vocabulary.")
 
+    def useful_threads(self, model: Any, threads: int) -> int:
+        """How many of `threads` a model of this size can use; they wait for each other at every node."""
+        return max(1, min(threads, int(self.api.llama_model_size(model)) // _BYTES_PER_THREAD))
+
     def open_context(self, model: Any, wish: Wish, path: Path) -> Any:
         """A context for one prompt batch of up to `n_ctx` rows; raises InputError or PackError."""
         api = self.api
@@ -134,7 +141,7 @@ class Library:
         params.n_seq_max = wish.n_seq
         params.n_outputs_max = wish.n_seq  # sizes the logits buffers: rows x vocabulary
         params.kv_unified = True
-        params.n_threads = params.n_threads_batch = wish.threads
+        params.n_threads = params.n_threads_batch = self.useful_threads(model, wish.threads)
         exact = wish.kv_f32
         params.type_k = params.type_v = api.GGML_TYPE_F32 if exact else api.GGML_TYPE_F16
         params.flash_attn_type = (

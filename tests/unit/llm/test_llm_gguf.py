@@ -178,6 +178,25 @@ def test_a_native_token_stops_and_lets_pass(llm: Llm) -> None:
         llm.decode(ids, np.arange(10), [(1,)] * 10, [False] * 10, cancel=token)
 
 
+def test_a_native_token_stops_a_batch_that_runs(llm: Llm) -> None:
+    ids = some_ids(llm, 1000)
+    epoch = llm.epoch
+    for delay_seconds in np.geomspace(1e-4, 0.05, 60):
+        token = CancelToken()
+        timer = threading.Timer(delay_seconds, token.cancel)
+        timer.start()
+        try:
+            llm.decode(ids, np.arange(1000), [(0,)] * 1000, [False] * 1000, cancel=token)
+            llm.drop(0)
+        except Cancelled:
+            if llm.epoch > epoch:
+                break
+        finally:
+            timer.join()
+    assert llm.epoch > epoch
+    llm.step(1, 0)
+
+
 def test_a_second_thread_is_told_and_not_crashed(llm: Llm) -> None:
     entered, leave = threading.Event(), threading.Event()
 
@@ -199,6 +218,11 @@ def test_a_second_thread_is_told_and_not_crashed(llm: Llm) -> None:
     leave.set()
     worker.join()
     llm.step(1, 1)
+
+
+def test_a_small_model_takes_one_thread(gguf_path: Path) -> None:
+    with Llm(gguf_path, n_ctx=256, threads=8) as llm:
+        assert llm.threads == 1
 
 
 def test_close_is_final_and_may_be_repeated(gguf_path: Path) -> None:
