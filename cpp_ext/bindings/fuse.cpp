@@ -37,15 +37,18 @@ std::unique_ptr<Fusion> new_fusion(const std::string& kind, const py::dict& tens
     return std::make_unique<Fusion>(chosen, views);
 }
 
-std::optional<Embeddings> to_embeddings(const std::optional<Array>& array, std::size_t dim, const char* modality) {
-    if (!array) return std::nullopt;
-    if (array->ndim() != 2 || array->shape(1) != static_cast<py::ssize_t>(dim))
+std::optional<Embeddings> to_embeddings(const py::object& item, std::size_t dim, const char* modality) {
+    if (item.is_none()) return std::nullopt;
+    if (!py::isinstance<Array>(item))
+        throw Error(Kind::input, std::string("The ") + modality + " embeddings are not float32 in C order");
+    const auto array = py::reinterpret_borrow<Array>(item);
+    if (array.ndim() != 2 || array.shape(1) != static_cast<py::ssize_t>(dim))
         throw Error(Kind::input, std::string("The ") + modality + " embeddings do not have the shape of the fusion",
                     "expected (steps, " + std::to_string(dim) + ")");
-    return Embeddings{array->data(), static_cast<std::size_t>(array->shape(0))};
+    return Embeddings{array.data(), static_cast<std::size_t>(array.shape(0))};
 }
 
-py::dict fuse(const Fusion& fusion, const std::optional<Array>& vision, const std::optional<Array>& audio) {
+py::dict fuse(const Fusion& fusion, const py::object& vision, const py::object& audio) {
     const auto seen = to_embeddings(vision, fusion.vision_dim(), "vision");
     const auto heard = to_embeddings(audio, fusion.audio_dim(), "audio");
     const auto row = [&fusion] { return Array({py::ssize_t{1}, static_cast<py::ssize_t>(fusion.model_dim())}); };
@@ -76,7 +79,7 @@ void register_fuse(py::module_& module) {
         .def_property_readonly("vision_dim", &Fusion::vision_dim)
         .def_property_readonly("audio_dim", &Fusion::audio_dim)
         .def_property_readonly("model_dim", &Fusion::model_dim)
-        .def("fuse", &fuse, py::arg("vision").noconvert().none(true), py::arg("audio").noconvert().none(true),
+        .def("fuse", &fuse, py::arg("vision"), py::arg("audio"),
              "Embeddings float32 (T, dim) or None -> {'multi', 'audio', 'vision'}: float32 (1, model_dim); "
              "multi only when both are given.");
 }

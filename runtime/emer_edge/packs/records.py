@@ -1,0 +1,256 @@
+"""What a manifest says, as frozen values. Knows no JSON and no file system.
+
+Field by field this is `emer_edge/schemas/manifest.schema.json`; `packs.manifest` checks every range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from emer_edge.results import ClueModality, Modality
+
+FrameRule = Literal["uniform_index", "midpoint_time"]
+ResizeRule = Literal["stretch", "shorter_crop", "fit"]
+SoftToken = Literal["multi", "audio", "vision"]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """Under what terms the weights may be used."""
+
+    id: str
+    """SPDX identifier."""
+    file: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaceAlign:
+    """Where the features of an aligned face lie, as shares of the crop's width and height."""
+
+    left_eye: Point
+    right_eye: Point
+    mouth: Point
+
+
+@dataclass(frozen=True, slots=True)
+class FacePreprocessing:
+    """How faces are cut out."""
+
+    align: FaceAlign
+    minimum_share: float
+    """Share of sampled frames that must show a face for the vision part to be used, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class FramePreprocessing:
+    """Which frames the vision encoder wants, and how."""
+
+    source: Literal["frames", "faces"]
+    rule: FrameRule
+    count: int
+    height: int
+    width: int
+    resize: ResizeRule
+    filter: Literal["bicubic"]
+    channel_order: Literal["rgb", "bgr"]
+    mean: tuple[float, float, float]
+    """Subtracted per channel from values in 0..1."""
+    std: tuple[float, float, float]
+    """Divides per channel."""
+    faces: FacePreprocessing | None
+    """There when `source` is `faces`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPreprocessing:
+    """Which windows of sound the audio encoder wants, and how."""
+
+    sample_rate: int
+    """Hz."""
+    windows: int
+    window_seconds: float
+    rule: Literal["affectgpt"]
+    """Window i of n begins at i * max(duration - window, 0) / n; short sound is zero-padded to one window."""
+    center: Literal["none", "window", "window_inplace"]
+    normalise: Literal["none", "joint"]
+    epsilon: float
+    """Added to the variance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a clip becomes tensors."""
+
+    frames: FramePreprocessing
+    audio: AudioPreprocessing
+
+
+@dataclass(frozen=True, slots=True)
+class TensorDeclared:
+    """One tensor of an encoder."""
+
+    name: str
+    dtype: Literal["float32", "float16"]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFile:
+    """One encoder at one precision."""
+
+    path: str
+    input: TensorDeclared
+    output: TensorDeclared
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """One encoder."""
+
+    dim: int
+    default: str
+    """Key of `files`."""
+    files: Mapping[str, EncoderFile]
+    """By precision: `fp32`, `int8`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoders:
+    """Both encoders."""
+
+    vision: EncoderSpec
+    audio: EncoderSpec
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSpec:
+    """The fusion's kind, weights and widths."""
+
+    kind: Literal["attention", "mean"]
+    path: str
+    vision_dim: int
+    audio_dim: int
+    model_dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class LlmFile:
+    """The language model at one quantisation."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class LlmSpec:
+    """The language model."""
+
+    architecture: str
+    """llama.cpp's word, `general.architecture`."""
+    n_embd: int
+    n_vocab: int
+    n_ctx: int
+    default: str
+    """Key of `files`."""
+    files: Mapping[str, LlmFile]
+    """By quantisation: `Q8_0`, `Q4_K_M`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPart:
+    """A stretch of the prompt, left out unless all of `needs` are there."""
+
+    text: str
+    needs: tuple[Modality, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSpec:
+    """The prompt template."""
+
+    add_bos: bool
+    parts: tuple[PromptPart, ...]
+    markers: Mapping[str, SoftToken]
+    questions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SentimentGroups:
+    """Which candidates make up which sentiment."""
+
+    positive: tuple[str, ...]
+    negative: tuple[str, ...]
+    neutral: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSpec:
+    """The candidate labels and how they are scored."""
+
+    candidates: tuple[str, ...]
+    question: str
+    """Key of `PromptSpec.questions`."""
+    answer_prefix: str
+    joiner: str
+    report_above: float
+    """Confidence, 0..1."""
+    at_most: int
+    sentiment: SentimentGroups
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSpec:
+    """Defaults of text generation."""
+
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    repetition_penalty: float
+    stop: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PackFile:
+    """One file of the pack."""
+
+    path: str
+    """Relative to the pack's folder, with `/`."""
+    size_bytes: int
+    sha256: str
+    """Lower-case hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything that is known about one model."""
+
+    schema_version: str
+    name: str
+    version: str
+    family: str
+    description: str
+    licence: Licence
+    card: str
+    preprocessing: Preprocessing
+    encoders: Encoders
+    fusion: FusionSpec
+    llm: LlmSpec
+    prompt: PromptSpec
+    labels: LabelSpec
+    clues: Mapping[ClueModality, tuple[str, ...]]
+    """Words that tell which modality a sentence speaks of."""
+    generation: GenerationSpec
+    files: tuple[PackFile, ...]
+    evaluation: Mapping[str, Any]
+    """Measured figures; free form."""
+    parity: Mapping[str, Any]
+    """Differences between the exported and the trained model; free form."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Sum of all files."""
+        return sum(file.size_bytes for file in self.files)

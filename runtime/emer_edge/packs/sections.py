@@ -1,0 +1,272 @@
+"""The sections of a manifest: each takes its fields, checks ranges and returns a frozen value."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from emer_edge.limits import Limits
+from emer_edge.packs.fields import Fields
+from emer_edge.packs.records import (
+    AudioPreprocessing,
+    EncoderFile,
+    Encoders,
+    EncoderSpec,
+    FaceAlign,
+    FacePreprocessing,
+    FramePreprocessing,
+    FusionSpec,
+    GenerationSpec,
+    LabelSpec,
+    LlmFile,
+    LlmSpec,
+    Point,
+    Preprocessing,
+    PromptPart,
+    PromptSpec,
+    SentimentGroups,
+    TensorDeclared,
+)
+from emer_edge.results import Modality
+
+_SIDE = 4096
+_WIDTH = 65_536
+_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_PLACEHOLDER = re.compile(r"\{[A-Za-z_]*\}")
+_MODALITIES: tuple[Modality, ...] = ("vision", "audio", "subtitle")
+_NEEDS = {"multi": {"vision", "audio"}, "audio": {"audio"}, "vision": {"vision"}}
+
+
+def preprocessing(fields: Fields, limits: Limits) -> Preprocessing:
+    """`preprocessing`."""
+    out = Preprocessing(_frames(fields.fields("frames"), limits), _audio(fields.fields("audio"), limits))
+    fields.done()
+    return out
+
+
+def _frames(fields: Fields, limits: Limits) -> FramePreprocessing:
+    source: Literal["frames", "faces"] = fields.choice("source", ("frames", "faces"))
+    if (source == "faces") != fields.has("faces"):
+        raise fields.error("faces", "belongs to the source `faces` and to no other")
+    out = FramePreprocessing(
+        source=source,
+        rule=fields.choice("rule", ("uniform_index", "midpoint_time")),
+        count=fields.whole("count", 1, limits.frames),
+        height=fields.whole("height", 1, _SIDE),
+        width=fields.whole("width", 1, _SIDE),
+        resize=fields.choice("resize", ("stretch", "shorter_crop", "fit")),
+        filter=fields.choice("filter", ("bicubic",)),
+        channel_order=fields.choice("channel_order", ("rgb", "bgr")),
+        mean=_three(fields, "mean", -1000.0),
+        std=_three(fields, "std", 1e-6),
+        faces=_faces(fields.fields("faces")) if source == "faces" else None,
+    )
+    fields.done()
+    return out
+
+
+def _three(fields: Fields, key: str, low: float) -> tuple[float, float, float]:
+    red, green, blue = fields.items(key, 3, 3, lambda at, value: fields.as_number(at, value, low, 1000.0))
+    return red, green, blue
+
+
+def _faces(fields: Fields) -> FacePreprocessing:
+    align = fields.fields("align")
+    out = FacePreprocessing(
+        FaceAlign(_point(align, "left_eye"), _point(align, "right_eye"), _point(align, "mouth")),
+        fields.number("minimum_share", 0.0, 1.0),
+    )
+    align.done()
+    fields.done()
+    return out
+
+
+def _point(fields: Fields, key: str) -> Point:
+    x, y = fields.items(key, 2, 2, lambda at, value: fields.as_number(at, value, 0.0, 1.0))
+    return x, y
+
+
+def _audio(fields: Fields, limits: Limits) -> AudioPreprocessing:
+    out = AudioPreprocessing(
+        sample_rate=fields.whole("sample_rate", 8_000, 48_000),
+        windows=fields.whole("windows", 1, 256),
+        window_seconds=fields.number("window_seconds", 0.01, min(60.0, limits.audio_seconds)),
+        rule=fields.choice("rule", ("affectgpt",)),
+        center=fields.choice("center", ("none", "window", "window_inplace")),
+        normalise=fields.choice("normalise", ("none", "joint")),
+        epsilon=fields.number("epsilon", 0.0, 1.0),
+    )
+    fields.done()
+    return out
+
+
+def encoders(fields: Fields) -> Encoders:
+    """`encoders`."""
+    out = Encoders(_encoder(fields.fields("vision")), _encoder(fields.fields("audio")))
+    fields.done()
+    return out
+
+
+def _encoder(fields: Fields) -> EncoderSpec:
+    out = EncoderSpec(
+        dim=fields.whole("dim", 1, _WIDTH),
+        default=fields.text("default", most=32),
+        files=fields.table(
+            "files", 1, 16, lambda at, value: _encoder_file(Fields(value, f"{fields.where}.{at}"))
+        ),
+    )
+    if out.default not in out.files:
+        raise fields.error("default", "is not one of its files")
+    for precision, file in out.files.items():
+        if file.output.shape != (file.input.shape[0], out.dim):
+            raise fields.error(f"files.{precision}.output.shape", "is not [rows of the input, dim]")
+    fields.done()
+    return out
+
+
+def _encoder_file(fields: Fields) -> EncoderFile:
+    out = EncoderFile(
+        fields.path("path", ".onnx"), _tensor(fields.fields("input")), _tensor(fields.fields("output"))
+    )
+    fields.done()
+    return out
+
+
+def _tensor(fields: Fields) -> TensorDeclared:
+    out = TensorDeclared(
+        fields.text("name", most=128, least=1),
+        fields.choice("dtype", ("float32", "float16")),
+        fields.items("shape", 2, 5, lambda at, value: fields.as_whole(at, value, 1, 10_000_000)),
+    )
+    fields.done()
+    return out
+
+
+def fusion(fields: Fields) -> FusionSpec:
+    """`fusion`."""
+    out = FusionSpec(
+        fields.choice("kind", ("attention", "mean")),
+        fields.path("path", ".safetensors"),
+        fields.whole("vision_dim", 1, _WIDTH),
+        fields.whole("audio_dim", 1, _WIDTH),
+        fields.whole("model_dim", 1, _WIDTH),
+    )
+    fields.done()
+    return out
+
+
+def llm(fields: Fields) -> LlmSpec:
+    """`llm`."""
+    out = LlmSpec(
+        architecture=fields.text("architecture", most=32, pattern=_ARCHITECTURE),
+        n_embd=fields.whole("n_embd", 1, _WIDTH),
+        n_vocab=fields.whole("n_vocab", 2, 10_000_000),
+        n_ctx=fields.whole("n_ctx", 64, 1_048_576),
+        default=fields.text("default", most=32),
+        files=fields.table(
+            "files", 1, 32, lambda at, value: _llm_file(Fields(value, f"{fields.where}.{at}"))
+        ),
+    )
+    if out.default not in out.files:
+        raise fields.error("default", "is not one of its files")
+    fields.done()
+    return out
+
+
+def _llm_file(fields: Fields) -> LlmFile:
+    out = LlmFile(fields.path("path", ".gguf"))
+    fields.done()
+    return out
+
+
+def prompt(fields: Fields, limits: Limits) -> PromptSpec:
+    """`prompt`: markers and `{...}` stand only where what they stand for is there."""
+    out = PromptSpec(
+        add_bos=fields.flag("add_bos"),
+        parts=fields.items("parts", 1, 64, lambda at, value: _part(Fields(value, f"{fields.where}.{at}"))),
+        markers=fields.table(
+            "markers",
+            0,
+            16,
+            lambda at, value: fields.as_choice(at, value, ("multi", "audio", "vision")),
+            re.compile(r"[^\s{}]{1,64}"),
+        ),
+        questions=fields.table(
+            "questions",
+            1,
+            64,
+            lambda at, value: fields.as_text(at, value, most=limits.question_chars, least=1),
+        ),
+    )
+    fields.done()
+    if sum(part.text.count("{question}") for part in out.parts) != 1:
+        raise fields.error("parts", "do not hold {question} exactly once")
+    for index, part in enumerate(out.parts):
+        _check_part(fields, f"parts[{index}]", part, out)
+    for marker in out.markers:
+        if not any(marker in part.text for part in out.parts):
+            raise fields.error("markers", f"has {marker}, which stands in no part")
+    return out
+
+
+def _part(fields: Fields) -> PromptPart:
+    text = fields.text("text", most=8000)
+    needs: tuple[Modality, ...] = ()
+    if fields.has("needs"):
+        needs = fields.items("needs", 0, 3, lambda at, value: fields.as_choice(at, value, _MODALITIES))
+    fields.done()
+    return PromptPart(text, needs)
+
+
+def _check_part(fields: Fields, at: str, part: PromptPart, whole: PromptSpec) -> None:
+    if len(set(part.needs)) != len(part.needs):
+        raise fields.error(f"{at}.needs", "says something twice")
+    for marker, token in whole.markers.items():
+        if marker in part.text and not _NEEDS[token] <= set(part.needs):
+            raise fields.error(at, f"holds {marker} without needing {' and '.join(sorted(_NEEDS[token]))}")
+    for word in _PLACEHOLDER.findall(part.text):
+        if word not in ("{subtitle}", "{question}"):
+            raise fields.error(at, f"holds {word}, which nothing fills in")
+    if "{subtitle}" in part.text and "subtitle" not in part.needs:
+        raise fields.error(at, "holds {subtitle} without needing subtitle")
+    if "{question}" in part.text and part.needs:
+        raise fields.error(at, "holds {question} and may be left out")
+
+
+def labels(fields: Fields) -> LabelSpec:
+    """`labels`."""
+    candidates = fields.texts("candidates", 1, 512, most=64)
+    groups = fields.fields("sentiment")
+    out = LabelSpec(
+        candidates=candidates,
+        question=fields.text("question", most=32),
+        answer_prefix=fields.text("answer_prefix", most=400),
+        joiner=fields.text("joiner", most=8),
+        report_above=fields.number("report_above", 0.0, 1.0),
+        at_most=fields.whole("at_most", 1, 64),
+        sentiment=SentimentGroups(
+            groups.texts("positive", 0, 512, most=64),
+            groups.texts("negative", 0, 512, most=64),
+            groups.texts("neutral", 0, 512, most=64),
+        ),
+    )
+    groups.done()
+    fields.done()
+    grouped = [*out.sentiment.positive, *out.sentiment.negative, *out.sentiment.neutral]
+    if len(set(grouped)) != len(grouped) or not set(grouped) <= set(candidates):
+        raise fields.error("sentiment", "names a label twice or one that is no candidate")
+    return out
+
+
+def generation(fields: Fields, limits: Limits) -> GenerationSpec:
+    """`generation`."""
+    out = GenerationSpec(
+        max_new_tokens=fields.whole("max_new_tokens", 1, limits.new_tokens),
+        temperature=fields.number("temperature", 0.0, 10.0),
+        top_p=fields.number("top_p", 1e-6, 1.0),
+        top_k=fields.whole("top_k", 0, 1_000_000),
+        repetition_penalty=fields.number("repetition_penalty", 0.1, 10.0),
+        stop=fields.texts("stop", 0, 32, most=64),
+    )
+    fields.done()
+    return out
