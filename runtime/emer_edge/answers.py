@@ -37,7 +37,8 @@ def words_of_question(manifest: Manifest, question: str, limits: Limits) -> str:
     Raises:
         InputError: it is empty. LimitError: it is too long.
     """
-    words = manifest.prompt.questions.get(question, question).strip()
+    known = manifest.prompt.questions.get(question)
+    words = known if known is not None else plain(manifest, question)
     if not words:
         raise InputError(
             "The question is empty.", todo="Ask labels, explain, sentiment or anything in words."
@@ -47,6 +48,13 @@ def words_of_question(manifest: Manifest, question: str, limits: Limits) -> str:
             "The question is too long.", f"{len(words)} > {limits.question_chars} characters.", "Shorten it."
         )
     return words
+
+
+def plain(manifest: Manifest, text: str) -> str:
+    """The text without the stop strings: no subtitle or question can imitate the end of a turn."""
+    for stop in manifest.generation.stop:
+        text = text.replace(stop, " ")
+    return text.strip()
 
 
 def settle_options(manifest: Manifest, options: Options, limits: Limits) -> GenerationOptions | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from emer_edge._core import CancelToken
-from emer_edge.answers import Options, choose_emotions, settle_options, words_of_question
+from emer_edge.answers import Options, choose_emotions, plain, settle_options, words_of_question
 from emer_edge.errors import EmerError, MediaError
 from emer_edge.inputs import Inputs
 from emer_edge.llm.context import ClipContext
@@ -146,7 +146,7 @@ def answer(
     manifest, llm = session.manifest, session.llm
     words = words_of_question(manifest, question, session.limits)
     generation = settle_options(manifest, options, session.limits)
-    present, subtitle = set(perception.used.modalities), perception.used.subtitle
+    present, subtitle = set(perception.used.modalities), plain(manifest, perception.used.subtitle)
 
     def rows(segments: Segments, first: bool) -> Rows:
         bos = llm.bos if first and manifest.prompt.add_bos else None
