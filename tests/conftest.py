@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from examples.make_demo_clip import write_clip
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -25,3 +27,11 @@ def shared_clips() -> Path:
 def shared_data() -> Path:
     """The folder of data: corpus/, emer/."""
     return _folder(SHARED / "data")
+
+
+@pytest.fixture(scope="session")
+def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn talking face of examples/, demo.mp4 with demo.srt beside it: 6 s, 640x360, H.264 and AAC."""
+    path = tmp_path_factory.mktemp("demo") / "demo.mp4"
+    write_clip(path)
+    return path

@@ -43,8 +43,8 @@ def _clip(seconds: float = 3.0) -> ee.Clip:
 FEW = ee.Options(max_tokens=12)
 
 
-def test_a_media_file_gives_a_result_that_the_schema_takes(reasoner: ee.Reasoner, talking_clip: Path) -> None:
-    out = reasoner.infer(talking_clip, options=FEW)
+def test_a_media_file_gives_a_result_that_the_schema_takes(reasoner: ee.Reasoner, demo_clip: Path) -> None:
+    out = reasoner.infer(demo_clip, options=FEW)
     jsonschema.validate(out.to_dict(), json.loads(SCHEMA.read_text()))
     assert out.used.modalities[:2] == ("vision", "audio")
     assert out.used.frames == 8
