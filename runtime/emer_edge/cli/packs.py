@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from emer_edge.cli.border import debug_option
 from emer_edge.cli.options import PathText, pack_argument
 from emer_edge.cli.terminal import one_line, put, say
-from emer_edge.errors import EmerError, PackError
+from emer_edge.errors import EmerError
+
+if TYPE_CHECKING:
+    from emer_edge.packs.records import Manifest
 
 
 @click.group(name="packs", short_help="List, check, add and remove packs.")
@@ -78,13 +83,12 @@ def show(name: str, as_json: bool) -> None:
         record = json.loads((folder / "manifest.json").read_bytes())
         put(json.dumps({"folder": str(folder), "manifest": record}) + "\n")
         return
-    row = _row(folder)
     lines = [
         f"{manifest.name} {manifest.version}",
         manifest.description,
         f"family    {manifest.family}",
         f"licence   {manifest.licence.id}  {manifest.licence.note}",
-        f"size      {row['size_bytes'] / 1e6:.1f} MB in {row['files']} files",
+        f"size      {manifest.size_bytes / 1e6:.1f} MB in {len(manifest.files)} files",
         f"labels    {', '.join(manifest.labels.candidates)}",
         f"folder    {folder}",
     ]
@@ -108,7 +112,8 @@ def verify(name: str) -> None:
     from emer_edge.packs.verify import verify_pack
 
     folder = find_pack(name)
-    manifest = verify_pack(folder, Limits())
+    with _watched("checking") as progress:
+        manifest = verify_pack(folder, Limits(), progress=progress)
     put(one_line(f"{manifest.name} {manifest.version} is whole: {folder}") + "\n")
 
 
@@ -131,19 +136,22 @@ def path(name: str) -> None:
 
 @packs.command(short_help="Copy a pack into the store.")
 @click.argument("folder", type=PathText())
+@click.option("--force", is_flag=True, help="Replace a pack of the same name.")
 @debug_option
-def add(folder: str) -> None:
+def add(folder: str, force: bool) -> None:
     """Check a pack and copy it into the store, so that it can be used by name.
 
     \b
     Examples:
       emer-edge packs add ./my-pack
-      emer-edge packs add /media/usb/my-pack
+      emer-edge packs add /media/usb/my-pack --force
       emer-edge packs add ./my-pack && emer-edge infer clip.mp4 --pack my-pack
     """
     from emer_edge.packs.store import add_pack
 
-    put(f"{add_pack(Path(folder))}\n")
+    with _watched("copying") as progress:
+        target = add_pack(Path(folder), force=force, progress=progress)
+    put(f"{target}\n")
 
 
 @packs.command(short_help="Remove a pack from the store.")
@@ -164,7 +172,21 @@ def rm(name: str) -> None:
     say(f"removed {one_line(name)}")
 
 
-def _load(name: str) -> tuple[Path, Any]:
+@contextlib.contextmanager
+def _watched(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A live line with the share of bytes that are done; takes bytes so far and in all."""
+    from emer_edge.cli.progress import Progress
+    from emer_edge.cli.terminal import Terminal
+
+    live = Progress(Terminal.look(), quiet=False)
+    live.start(what)
+    try:
+        yield lambda done, total: live.hint(f"{done / max(1, total):.0%}")
+    finally:
+        live.clear()
+
+
+def _load(name: str | Path) -> tuple[Path, Manifest]:
     from emer_edge.limits import Limits
     from emer_edge.packs.manifest import load_manifest
     from emer_edge.packs.store import find_pack
@@ -177,11 +199,9 @@ def _row(folder: Path) -> dict[str, Any]:
     """One pack for a list; a broken one is listed too, with its error."""
     row: dict[str, Any] = {"name": folder.name, "folder": str(folder), "error": None}
     try:
-        manifest = _load(str(folder))[1]
-    except PackError as error:
-        return {**row, "error": error.what}
+        manifest = _load(folder)[1]
     except EmerError as error:
-        return {**row, "error": str(error)}
+        return {**row, "error": error.what}
     return {
         **row,
         "name": manifest.name,
@@ -189,5 +209,5 @@ def _row(folder: Path) -> dict[str, Any]:
         "family": manifest.family,
         "licence": manifest.licence.id,
         "files": len(manifest.files),
-        "size_bytes": sum(file.size_bytes for file in manifest.files),
+        "size_bytes": manifest.size_bytes,
     }
