@@ -75,7 +75,9 @@ def test_sampling_follows_the_seed(reasoner: ee.Reasoner) -> None:
 def test_the_labels_come_before_the_first_word(reasoner: ee.Reasoner) -> None:
     kinds: list[str] = []
     told: list[ee.Event] = []
-    out = reasoner.infer(_clip(), options=FEW, on_event=lambda e: (kinds.append(e.kind), told.append(e)) and None)
+    out = reasoner.infer(
+        _clip(), options=FEW, on_event=lambda e: (kinds.append(e.kind), told.append(e)) and None
+    )
     assert kinds.index("used") < kinds.index("labels") < kinds.index("text")
     assert kinds[-1] == "done"
     assert "".join(e.text for e in told if e.kind == "text").strip() == out.text
