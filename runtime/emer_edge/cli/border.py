@@ -35,6 +35,8 @@ class Root(click.Group):
     homes: dict[str, str]
     """Module and attribute of each verb, as `module:attribute`."""
     debug = False
+    owns_process = False
+    """Whether the process ends with the command, as it does from a shell and does not in a test."""
 
     def __init__(self, *args: Any, homes: dict[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,6 +66,8 @@ class Root(click.Group):
                 put("")
             except BaseException as error:
                 code = self._leave(error)
+            if self.owns_process:
+                ignore_signals()  # the code is known: only the interpreter's end is left
         sys.exit(code)
 
     def _leave(self, error: BaseException) -> int:
@@ -144,4 +148,12 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is signal.default_int_handler:
+            signal.signal(signal.SIGTERM, before)
+
+
+def ignore_signals() -> None:
+    """Let a late Ctrl-C or SIGTERM change nothing any more."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)

@@ -26,7 +26,7 @@ def _number(_ctx: click.Context, _parameter: click.Parameter, value: float | Non
     default="explain",
     show_default=True,
     metavar="TEXT",
-    help="labels (no text, fastest), explain, sentiment, or any question in words.",
+    help="explain, labels, sentiment, or any question in words.",
 )
 @click.option(
     "-s",
@@ -39,7 +39,10 @@ def _number(_ctx: click.Context, _parameter: click.Parameter, value: float | Non
 @click.option("--no-subtitle", is_flag=True, help="Use no subtitle, also where one is found.")
 @engine_options
 @click.option(
-    "--max-tokens", type=click.IntRange(0), metavar="N", help="Ceiling of the text; 0 gives labels only."
+    "--max-tokens",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Ceiling of the text; 0 gives only the labels, at once.",
 )
 @click.option(
     "--temperature",

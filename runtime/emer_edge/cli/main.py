@@ -56,4 +56,5 @@ def root() -> None:
 def main(argv: list[str] | None = None) -> Any:
     """Run the command line; leaves the process with one of `EXIT_CODES`."""
     open_missing_streams()
+    root.owns_process = True
     return root.main(argv)
