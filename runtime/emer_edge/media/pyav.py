@@ -24,63 +24,22 @@ from emer_edge.media.pyav_frames import (
     Watch,
     has_trusted_stamps,
     index_packets,
-    rotation_degrees,
     sample_frames,
 )
-from emer_edge.media.source import AudioSpec, AudioStream, FrameSpec, Probe, SubtitleStream, VideoStream
+from emer_edge.media.pyav_probe import (
+    CONVERT,
+    best_stream,
+    codec_name,
+    duration_seconds,
+    pixels,
+    probe_container,
+    zero_seconds,
+)
+from emer_edge.media.source import AudioSpec, FrameSpec, Probe
 from emer_edge.results import Cue, FrameBatch, Waveform
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mp3,wav,flac,ogg,aac"
 """Demuxers that may be opened, by libav's names; no playlist among them. `_core` has the same list."""
-VIDEO_CODECS = frozenset(
-    (
-        "h264",
-        "hevc",
-        "vp8",
-        "vp9",
-        "av1",
-        "mpeg1video",
-        "mpeg2video",
-        "mpeg4",
-        "mjpeg",
-        "h263",
-        "msmpeg4v2",
-        "msmpeg4v3",
-        "theora",
-        "prores",
-    )
-)
-AUDIO_CODECS = frozenset(
-    (
-        "aac",
-        "aac_latm",
-        "mp1",
-        "mp2",
-        "mp3",
-        "opus",
-        "vorbis",
-        "flac",
-        "alac",
-        "ac3",
-        "eac3",
-        "amr_nb",
-        "amr_wb",
-        "pcm_u8",
-        "pcm_s16le",
-        "pcm_s16be",
-        "pcm_s24le",
-        "pcm_s24be",
-        "pcm_s32le",
-        "pcm_f32le",
-        "pcm_f64le",
-        "pcm_alaw",
-        "pcm_mulaw",
-        "adpcm_ms",
-        "adpcm_ima_wav",
-    )
-)
-TEXT_CODECS = frozenset(("subrip", "srt", "mov_text", "webvtt", "ass", "ssa", "text"))
-_CONVERT = "Convert the clip to MP4 (H.264, AAC)."
 
 
 class PyavSource:
@@ -97,7 +56,7 @@ class PyavSource:
         """What the clip holds; asked once, then remembered."""
         if self._probe is None:
             with self._open(None) as (container, watch):
-                self._probe = _probe(container, self.path, self._limits, watch)
+                self._probe = probe_container(container, self.path, self._limits, watch)
         return self._probe
 
     def frames(self, spec: FrameSpec, cancel: CancelToken | None = None) -> FrameBatch:
@@ -111,14 +70,14 @@ class PyavSource:
         if spec.height * spec.width > limits.pixels:
             raise LimitError("Larger frames are asked for than Limits.pixels allows.")
         with self._open(cancel) as (container, watch):
-            stream = _best(container, "video", self.path)
+            stream = best_stream(container, "video", self.path)
             entries = index_packets(container, stream, limits, watch)
-            trusted = has_trusted_stamps(container.format.name, _codec_name(stream), entries)
-            zero = _zero_seconds(container)
+            trusted = has_trusted_stamps(container.format.name, codec_name(stream), entries)
+            zero = zero_seconds(container)
         shown = sum(entry.shown for entry in entries)
         while True:
             with self._open(cancel, watch) as (container, _):
-                stream = _best(container, "video", self.path)
+                stream = best_stream(container, "video", self.path)
                 batch, seen = sample_frames(
                     container, stream, entries if trusted else shown, spec, limits, watch
                 )
@@ -127,14 +86,14 @@ class PyavSource:
             # Packets without a picture, or damage: now the number of frames is known.
             shown = seen
         if batch is None:
-            raise MediaError(f"{self.path} holds no frame that can be decoded.", todo=_CONVERT)
+            raise MediaError(f"{self.path} holds no frame that can be decoded.", todo=CONVERT)
         batch.pts_seconds[:] -= zero
         return batch
 
     def waveform(self, spec: AudioSpec, cancel: CancelToken | None = None) -> Waveform:
         """The sound: mean of the channels, from its first sample; nothing is padded or trimmed."""
         with self._open(cancel) as (container, watch):
-            stream = _best(container, "audio", self.path)
+            stream = best_stream(container, "audio", self.path)
             return _sound(container, stream, spec, self._limits, watch)
 
     def embedded_cues(self, cancel: CancelToken | None = None) -> list[Cue]:
@@ -170,6 +129,10 @@ def _errors(path: Path) -> Iterator[None]:
         yield
     except EmerError:
         raise
+    except ImportError as error:
+        raise UnsupportedMediaError(
+            "PyAV can't be loaded.", str(error), "Install it: pip install av"
+        ) from error
     except MemoryError as error:
         raise LimitError(f"{path} asks for more memory than there is.", todo="Shrink the clip.") from error
     except Exception as error:
@@ -177,9 +140,9 @@ def _errors(path: Path) -> Iterator[None]:
             raise LimitError(f"{path} took longer than Limits.decode_seconds allows.") from error
         if type(error).__name__ in ("ArgumentError", "DemuxerNotFoundError"):
             raise UnsupportedMediaError(
-                f"{path} is in no container that is accepted.", str(error), _CONVERT
+                f"{path} is in no container that is accepted.", str(error), CONVERT
             ) from error
-        raise MediaError(f"{path} is not a readable clip.", str(error), _CONVERT) from error
+        raise MediaError(f"{path} is not a readable clip.", str(error), CONVERT) from error
 
 
 @contextmanager
@@ -202,128 +165,18 @@ def _container(path: Path, limits: Limits, watch: Watch) -> Iterator[Any]:
                 f"{path} has more streams than Limits.streams allows.", f"The ceiling is {limits.streams}."
             )
         for stream in container.streams.video:
-            if stream.codec_context is not None and _pixels(stream.codec_context) > limits.pixels:
+            if stream.codec_context is not None and pixels(stream.codec_context) > limits.pixels:
                 raise LimitError(
                     f"{path} has frames larger than Limits.pixels allows.",
                     f"{stream.codec_context.width}x{stream.codec_context.height}, "
                     f"the ceiling is {limits.pixels} pixels.",
                 )
-        if _duration(container) > limits.clip_seconds:
+        if duration_seconds(container) > limits.clip_seconds:
             raise LimitError(
                 f"{path} is longer than Limits.clip_seconds allows.",
-                f"{_duration(container):.1f} s, the ceiling is {limits.clip_seconds:g} s.",
+                f"{duration_seconds(container):.1f} s, the ceiling is {limits.clip_seconds:g} s.",
             )
         yield container
-
-
-def _codec_name(stream: Any) -> str:
-    """The codec, not the decoder that happens to read it; empty when PyAV has no decoder."""
-    context = stream.codec_context
-    return "" if context is None else str(getattr(context.codec, "canonical_name", context.name))
-
-
-def _pixels(context: Any) -> int:
-    return int(context.width or 0) * int(context.height or 0)
-
-
-def _duration(container: Any) -> float:
-    """Seconds; the longest that container or streams declare; 0 unknown."""
-    longest = max(0.0, (container.duration or 0) / 1_000_000)
-    for stream in (*container.streams.video, *container.streams.audio):
-        if stream.duration and stream.time_base:
-            longest = max(longest, float(stream.duration * stream.time_base))
-    return longest
-
-
-def _zero_seconds(container: Any) -> float:
-    """Time on the container's clock that is zero on the clip's: only MPEG streams start anywhere."""
-    drifting = container.format.name in ("mpegts", "mpeg")
-    return (container.start_time or 0) / 1_000_000 if drifting else 0.0
-
-
-def _is_picture(stream: Any) -> bool:
-    """Whether a video stream is a cover picture."""
-    disposition = getattr(stream, "disposition", 0)
-    return bool(int(disposition) & 0x400)  # AV_DISPOSITION_ATTACHED_PIC
-
-
-def _best(container: Any, kind: str, path: Path) -> Any:
-    """The stream to use. Raises MediaError or UnsupportedMediaError."""
-    stream = _find(container, kind)
-    if stream is None:
-        raise MediaError(f"{path} has no {kind} stream.", todo="Check that this is the right clip.")
-    refusal = _refusal(stream)
-    if refusal:
-        raise UnsupportedMediaError(f"{path}: the {kind} can't be decoded.", refusal, _CONVERT)
-    return stream
-
-
-def _find(container: Any, kind: str) -> Any:
-    best = container.streams.best(kind)
-    if best is None or (kind == "video" and _is_picture(best)):
-        streams = container.streams.video if kind == "video" else container.streams.audio
-        best = next((stream for stream in streams if not (kind == "video" and _is_picture(stream))), None)
-    return best
-
-
-def _refusal(stream: Any) -> str:
-    name = _codec_name(stream)
-    if not name:
-        return "PyAV has no decoder for its codec."
-    if name not in VIDEO_CODECS | AUDIO_CODECS:
-        return f"The codec {name} is not on the allow-list."
-    return ""
-
-
-def _probe(container: Any, path: Path, limits: Limits, watch: Watch) -> Probe:
-    video, audio = _find(container, "video"), _find(container, "audio")
-    refusals = [_refusal(stream) for stream in (video, audio) if stream is not None]
-    subtitles = [
-        SubtitleStream(
-            stream.index, _codec_name(stream), _language(stream), _codec_name(stream) in TEXT_CODECS
-        )
-        for stream in container.streams.subtitles
-    ]
-    return Probe(
-        container=container.format.name,
-        size_bytes=path.stat().st_size,
-        duration_seconds=_duration(container),
-        video=None if video is None else _video(container, video, limits, watch),
-        audio=None if audio is None else _audio(audio),
-        subtitles=tuple(subtitles),
-        streams=len(container.streams),
-        refusals=tuple(reason for reason in refusals if reason),
-    )
-
-
-def _video(container: Any, stream: Any, limits: Limits, watch: Watch) -> VideoStream:
-    context = stream.codec_context
-    frame, rotation = (None, 0) if _refusal(stream) else first_frame(container, stream, limits, watch)
-    rate = stream.average_rate or stream.base_rate
-    return VideoStream(
-        codec=_codec_name(stream),
-        width=int((frame or context).width or 0) if context is not None else 0,
-        height=int((frame or context).height or 0) if context is not None else 0,
-        fps=float(rate) if rate else 0.0,
-        frames=stream.frames or None,
-        rotation=rotation,
-        pixel_format="" if frame is None else str(frame.format.name),
-        index=stream.index,
-    )
-
-
-def _audio(stream: Any) -> AudioStream:
-    context = stream.codec_context
-    if context is None:
-        return AudioStream("", 0, 0, stream.index)
-    return AudioStream(
-        _codec_name(stream), int(context.sample_rate or 0), int(context.channels or 0), stream.index
-    )
-
-
-def _language(stream: Any) -> str:
-    tag = str(stream.metadata.get("language", ""))
-    return tag if re.fullmatch(r"[A-Za-z0-9-]{2,12}", tag) else ""
 
 
 def _sound(container: Any, stream: Any, spec: AudioSpec, limits: Limits, watch: Watch) -> Waveform:
@@ -350,9 +203,9 @@ def _sound(container: Any, stream: Any, spec: AudioSpec, limits: Limits, watch: 
             continue
         for frame in frames:
             if not 1_000 <= frame.sample_rate <= 768_000 or not 1 <= frame.layout.nb_channels <= 64:
-                raise UnsupportedMediaError("The sound can't be resampled.", str(frame), _CONVERT)
+                raise UnsupportedMediaError("The sound can't be resampled.", str(frame), CONVERT)
             if start is None:
-                start = 0.0 if frame.time is None else float(frame.time) - _zero_seconds(container)
+                start = 0.0 if frame.time is None else float(frame.time) - zero_seconds(container)
             now = (frame.format.name, frame.layout.name, frame.sample_rate)
             if now != shape:
                 have += 0 if resampler is None else convert(None)
@@ -364,7 +217,7 @@ def _sound(container: Any, stream: Any, spec: AudioSpec, limits: Limits, watch: 
     if resampler is not None and have < most:
         have += convert(None)
     if not have:
-        raise MediaError("The clip holds no sound that can be decoded.", todo=_CONVERT)
+        raise MediaError("The clip holds no sound that can be decoded.", todo=CONVERT)
     if have > most and seconds == limits.audio_seconds and spec.max_seconds != seconds:
         raise LimitError(
             "The clip holds more sound than Limits.audio_seconds allows.", f"The ceiling is {seconds:g} s."
@@ -386,7 +239,7 @@ def _packets(container: Any, stream: Any, limits: Limits, watch: Watch) -> Itera
 
 def _cues(container: Any, index: int, limits: Limits, watch: Watch) -> list[Cue]:
     stream = container.streams[index]
-    zero = _zero_seconds(container)
+    zero = zero_seconds(container)
     cues: list[Cue] = []
     bytes_read = 0
     for packet in _packets(container, stream, limits, watch):
