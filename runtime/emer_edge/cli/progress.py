@@ -32,6 +32,7 @@ class Progress:
         self._title = ""
         self._done: list[str] = []
         self._stage = ""
+        self._hint = ""
         self._since = 0.0
         self._drawn = False
 
@@ -40,24 +41,26 @@ class Progress:
         with self._lock:
             bar = f"{self._terminal.bar((place - 1) / of, 10)} {place}/{of} " if of > 1 else ""
             self._title = f"{bar}{one_line(title)}"
-            self._done, self._stage = [], ""
+            self._done, self._stage, self._hint = [], "", ""
 
     def stage(self, name: str) -> None:
         """A stage begins, and the one before it ends."""
         with self._lock:
             self._end_stage()
             self._stage, self._since = name, time.monotonic()
-            self._draw(f"{name} …")
+            self._draw()
 
     def hint(self, text: str) -> None:
-        """Something worth seeing while one waits; only on the live line."""
+        """Something worth seeing while one waits; stays on the live line until it is cleared."""
         with self._lock:
-            self._draw(one_line(text))
+            self._hint = one_line(text)
+            self._draw()
 
     def clear(self) -> None:
         """End the stage and take the live line away, so that something else can be written."""
         with self._lock:
             self._end_stage()
+            self._hint = ""
             self._erase()
 
     def note(self, text: str) -> None:
@@ -76,10 +79,11 @@ class Progress:
             say(f"{self._title}: {self._stage} took {seconds:.1f} s")
         self._stage = ""
 
-    def _draw(self, current: str) -> None:
+    def _draw(self) -> None:
         if not self._live:
             return
-        line = f"{self._title}  {' · '.join([*self._done, current])}"
+        current = f"{self._stage} …" if self._stage else ""
+        line = f"{self._title}  {' · '.join(part for part in (self._hint, *self._done, current) if part)}"
         width = columns() - 1
         line = line if len(line) <= width else line[: width - 1] + "…"
         with contextlib.suppress(OSError, ValueError, AttributeError):
