@@ -142,6 +142,8 @@ def answer(
     Raises:
         InputError, LimitError, GenerationError, Cancelled.
     """
+    # What perceiving took belongs to a call that perceived; a further question did not pay for it.
+    perceiving = {} if began is None else perception.seconds
     began = time.perf_counter() if began is None else began
     manifest, llm = session.manifest, session.llm
     words = words_of_question(manifest, question, session.limits)
@@ -196,7 +198,7 @@ def answer(
     text = "".join(pieces).strip()
     labels = parse_labels(text, manifest.labels.candidates)
     timings = Timings(
-        **perception.seconds,
+        **perceiving,
         prefill=prefilled - prefill_began,
         first_label=first_label - began,
         first_token=first_token - began if first_token else 0.0,
