@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from emer_edge._core import CancelToken
-from emer_edge.errors import EmerError, InputError, LimitError
+from emer_edge.errors import Cancelled, EmerError, InputError, LimitError
 from emer_edge.limits import Limits
 from emer_edge.media.source import MediaSource, Probe, open_media
 from emer_edge.media.subtitles import cues_to_text, find_sidecar, load_subtitle
@@ -106,17 +106,17 @@ def _find_words(
     elif inputs.media is not None and inputs.probe is not None:
         sidecar = find_sidecar(inputs.media.path)
         embedded = next((stream for stream in inputs.probe.subtitles if stream.is_text), None)
-        if sidecar is not None:
-            inputs.cues = tuple(load_subtitle(sidecar, limits))
-            inputs.subtitle_source = f"sidecar:{sidecar.name}"
-        elif embedded is not None:
-            try:
+        found = f"sidecar:{sidecar.name}" if sidecar else f"embedded:{embedded.index}" if embedded else ""
+        try:
+            if sidecar is not None:
+                inputs.cues = tuple(load_subtitle(sidecar, limits))
+            elif embedded is not None:
                 inputs.cues = tuple(inputs.media.embedded_cues(cancel))
-                inputs.subtitle_source = f"embedded:{embedded.index}"
-            except EmerError as error:
-                if error.exit_code == 130:
-                    raise
-                inputs.missing.append(f"the embedded subtitle can't be read: {error.what}")
+            inputs.subtitle_source = found
+        except Cancelled:
+            raise
+        except EmerError as error:  # nobody asked for this subtitle by name: the clip is worth more
+            inputs.missing.append(f"the subtitle {found} can't be read: {error.what}")
     words = cues_to_text(inputs.cues)
     if len(words) > limits.subtitle_prompt_chars:
         words = words[: limits.subtitle_prompt_chars].rsplit(" ", 1)[0]

@@ -111,6 +111,19 @@ def test_silence_is_left_out_and_said(reasoner: ee.Reasoner) -> None:
         reasoner.infer(ee.Clip(waveform=np.zeros(32_000, np.float32)))
 
 
+def test_a_broken_subtitle_beside_the_clip_costs_only_the_words(
+    reasoner: ee.Reasoner, demo_clip: Path, tmp_path: Path
+) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(demo_clip.read_bytes())
+    clip.with_suffix(".srt").write_bytes(b"\x00\x01\x02 no subtitle at all")
+    out = reasoner.infer(clip, options=FEW)
+    assert out.used.modalities == ("vision", "audio")
+    assert any("sidecar:clip.srt" in sentence for sentence in out.used.missing)
+    with pytest.raises(ee.EmerError):
+        reasoner.infer(clip, subtitle=clip.with_suffix(".srt"), options=FEW)
+
+
 def test_a_second_question_reuses_the_prefix(reasoner: ee.Reasoner) -> None:
     perception = reasoner.perceive(_clip())
     first = reasoner.ask(perception, "explain", options=FEW)
