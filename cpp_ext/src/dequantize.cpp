@@ -13,16 +13,19 @@ float float_from_bits(std::uint32_t bits) {
 
 std::uint16_t load16(const std::uint8_t* from) { return static_cast<std::uint16_t>(from[0] | from[1] << 8); }
 
+// Without branches, so that a row of halves is converted in vector registers.
 float half_to_float(std::uint16_t half) {
     const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
     const std::uint32_t rest = half & 0x7fffu;
-    if (rest >= 0x7c00u) return float_from_bits(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
-    if (rest < 0x0400u) {
-        // Subnormal: mantissa times 2^-24, exact in float32 whatever the flush mode of this thread is.
-        const float magnitude = static_cast<float>(rest) * 0x1p-24f;
-        return sign ? -magnitude : magnitude;
-    }
-    return float_from_bits(sign | ((rest << 13) + 0x38000000u));
+    // Moving the exponent's bias from 15 to 127; infinities and NaNs, whose exponent is all ones, once more.
+    const std::uint32_t shift = rest >= 0x7c00u ? 0x70000000u : 0x38000000u;
+    const float normal = float_from_bits((rest << 13) + shift);
+    // Subnormal: mantissa times 2^-24, exact in float32 whatever the flush mode of this thread is.
+    const float subnormal = static_cast<float>(static_cast<std::int32_t>(rest)) * 0x1p-24f;
+    const float magnitude = rest < 0x0400u ? subnormal : normal;
+    std::uint32_t bits;
+    std::memcpy(&bits, &magnitude, sizeof bits);
+    return float_from_bits(bits | sign);
 }
 
 void from_f32(const std::uint8_t* from, float* to, std::size_t items) { std::memcpy(to, from, items * sizeof(float)); }

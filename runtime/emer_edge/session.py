@@ -23,7 +23,7 @@ from emer_edge.media import face_detector
 from emer_edge.media.face_detector import Detector
 from emer_edge.packs.manifest import EncoderFile, EncoderSpec, Manifest
 from emer_edge.packs.store import find_pack
-from emer_edge.packs.verify import verify_pack
+from emer_edge.packs.verify import open_pack
 
 DEVICES = ("cpu", "cuda", "tensorrt")
 
@@ -58,7 +58,7 @@ class Session:
         self.limits = limits or Limits()
         self.lock = threading.RLock()
         self.folder = find_pack(pack)
-        self.manifest: Manifest = verify_pack(self.folder, self.limits)
+        self.manifest: Manifest = open_pack(self.folder, self.limits)
         self.context: ClipContext | None = None
         """The clip whose prefix is in the KV cache."""
         self.context_owner: object = None

@@ -86,16 +86,19 @@ def read_manifest(folder: Path, limits: Limits) -> bytes:
     path = folder / MANIFEST
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise PackError(f"{path} is not a regular file.")
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                data = file.read(limits.manifest_bytes + 1)
+        finally:
+            os.close(handle)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise PackNotFoundError(
             f"{folder} is not a pack.", f"It has no {MANIFEST}.", "See `emer-edge packs list`."
         ) from error
     except OSError as error:
         raise PackError(f"Can't read {path}.", error.strerror or str(error)) from error
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise PackError(f"{path} is not a regular file.")
-        data = file.read(limits.manifest_bytes + 1)
     if len(data) > limits.manifest_bytes:
         raise LimitError(f"{path} is too large.", f"More than {limits.manifest_bytes} bytes.")
     return data

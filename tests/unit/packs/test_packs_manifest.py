@@ -1,0 +1,270 @@
+"""The manifest: what is read, and that everything else is refused, by the parser and by the schema alike."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from emer_edge.errors import EmerError, LimitError, PackError, PackNotFoundError
+from emer_edge.limits import Limits
+from emer_edge.packs.manifest import load_manifest, parse_manifest
+from tests.data.make_pack import make_stub_pack
+
+Json = dict[str, Any]
+
+
+def parse(value: Any, limits: Limits | None = None) -> Any:
+    return parse_manifest(json.dumps(value).encode(), limits or Limits())
+
+
+@pytest.fixture(scope="module")
+def schema() -> jsonschema.Draft202012Validator:
+    text = (resources.files("emer_edge") / "schemas" / "manifest.schema.json").read_text()
+    jsonschema.Draft202012Validator.check_schema(json.loads(text))
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
+def _objects(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The addresses of all objects below `value`."""
+    found: list[tuple[Any, ...]] = [path] if isinstance(value, dict) else []
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in pairs:
+        found += _objects(item, (*path, key))
+    return found
+
+
+def _at(value: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def test_everything_in_the_stub_is_read(manifest: Json) -> None:
+    got = parse(manifest)
+    assert (got.name, got.version, got.family) == ("stub", "0.1.0", "affectgpt")
+    assert got.licence.id == "CC0-1.0"
+    assert got.preprocessing.frames.mean == (0.5, 0.5, 0.5)
+    assert got.preprocessing.frames.faces is None
+    assert got.preprocessing.audio.window_seconds == 2.0
+    assert got.encoders.vision.files["fp32"].input.shape == (8, 3, 48, 48)
+    assert got.encoders.audio.files[got.encoders.audio.default].output.name == "embeddings"
+    assert (got.fusion.kind, got.fusion.model_dim) == ("attention", 64)
+    assert got.llm.files["F32"].path == "llm.F32.gguf"
+    assert got.prompt.parts[1].needs == ("vision", "audio")
+    assert got.prompt.markers["<MultiHere>"] == "multi"
+    assert got.labels.sentiment.positive == ("happy",)
+    assert got.clues["voice"][0] == "voice"
+    assert got.generation.stop == ("###",)
+    assert got.size_bytes == sum(file.size_bytes for file in got.files)
+
+
+def test_a_face_pack_says_how_faces_are_aligned(tmp_path: Path) -> None:
+    folder = make_stub_pack(tmp_path / "stub", frames_source="faces")
+    faces = load_manifest(folder, Limits()).preprocessing.frames.faces
+    assert faces is not None
+    assert faces.align.left_eye == (0.31, 0.38)
+    assert faces.minimum_share == 0.25
+
+
+@pytest.mark.parametrize("source", ["frames", "faces"])
+def test_the_schema_takes_the_stub(
+    schema: jsonschema.Draft202012Validator, tmp_path: Path, source: str
+) -> None:
+    folder = make_stub_pack(tmp_path / "stub", frames_source=source)
+    schema.validate(json.loads((folder / "manifest.json").read_text()))
+
+
+def test_unknown_and_missing_fields_are_refused_everywhere(
+    manifest: Json, schema: jsonschema.Draft202012Validator
+) -> None:
+    """Parser and schema agree on every object: neither takes a field more or, optional ones aside, less."""
+    chosen = {"files", "questions", "markers"}  # objects whose keys the pack chooses
+    free = {"evaluation", "parity"}
+    optional = {"needs", "face", "voice", "words", "scene", "evaluation", "parity"}
+    checked = 0
+    for path in _objects(manifest):
+        if path and (path[-1] in chosen or path[0] in free):
+            continue
+        more = copy.deepcopy(manifest)
+        _at(more, path)["surprise"] = 1
+        with pytest.raises(PackError):
+            parse(more)
+        assert not schema.is_valid(more), path
+        for key in _at(manifest, path):
+            less = copy.deepcopy(manifest)
+            del _at(less, path)[key]
+            if key in optional:
+                assert schema.is_valid(less), (path, key)
+                continue
+            with pytest.raises(PackError):
+                parse(less)
+            assert not schema.is_valid(less), (path, key)
+            checked += 1
+    assert checked > 80
+
+
+def test_no_field_takes_another_type(manifest: Json, schema: jsonschema.Draft202012Validator) -> None:
+    """Each value of the stub is replaced by values of other types: what the parser takes the schema takes."""
+
+    def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        pairs = (
+            value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        )
+        return [path, *(leaf for key, item in pairs for leaf in leaves(item, (*path, key)))]
+
+    for path in leaves(manifest)[1:]:
+        for wrong in WRONG:
+            mutant = copy.deepcopy(manifest)
+            _at(mutant, path[:-1])[path[-1]] = wrong
+            try:
+                parse(mutant)
+            except EmerError:
+                continue
+            assert schema.is_valid(mutant), f"the parser takes {wrong!r} at {path}, the schema does not"
+
+
+WRONG: tuple[Any, ...] = (None, True, -1, 1e300, "", "\u0000", [], {}, [[]])
+
+
+def edit(path: str, value: Any) -> Callable[[Json], None]:
+    *parents, last = [int(key) if key.isdigit() else key for key in path.split("/")]
+
+    def run(data: Json) -> None:
+        _at(data, tuple(parents))[last] = value
+
+    return run
+
+
+LIES: dict[str, Callable[[Json], None]] = {
+    "another major version": edit("schema_version", "2.0"),
+    "no version at all": edit("schema_version", "one"),
+    "a name with a slash": edit("name", "../evil"),
+    "a name in capitals": edit("name", "Evil"),
+    "an absolute path": edit("fusion/path", "/etc/passwd.safetensors"),
+    "a path that climbs": edit("fusion/path", "../x.safetensors"),
+    "a path that climbs inside": edit("card", "a/../../x"),
+    "a Windows path": edit("card", "..\\x"),
+    "a drive": edit("card", "C:x"),
+    "a hidden file": edit("card", ".x"),
+    "a path with a line break": edit("card", "x\n"),
+    "a path with an empty part": edit("card", "a//b"),
+    "an endless path": edit("card", "a" * 300),
+    "another suffix": edit("fusion/path", "vision.fp32.onnx"),
+    "no frames": edit("preprocessing/frames/count", 0),
+    "too many frames": edit("preprocessing/frames/count", 65),
+    "a huge picture": edit("preprocessing/frames/height", 100_000),
+    "a division by zero": edit("preprocessing/frames/std", [0.0, 1.0, 1.0]),
+    "two channels": edit("preprocessing/frames/mean", [0.5, 0.5]),
+    "faces without alignment": edit("preprocessing/frames/source", "faces"),
+    "an unknown rule": edit("preprocessing/frames/rule", "random"),
+    "too many windows": edit("preprocessing/audio/windows", 10_000),
+    "an endless window": edit("preprocessing/audio/window_seconds", 1e9),
+    "windows of another length": edit("preprocessing/audio/window_seconds", 1.0),
+    "pictures of another size": edit("preprocessing/frames/height", 64),
+    "a precision that is not there": edit("encoders/vision/default", "int8"),
+    "an encoder of another width": edit("encoders/vision/dim", 32),
+    "a fusion of another width": edit("fusion/vision_dim", 32),
+    "a model of another width": edit("llm/n_embd", 32),
+    "an unknown fusion": edit("fusion/kind", "qformer"),
+    "a quantisation that is not there": edit("llm/default", "Q2_K"),
+    "a whole number that is a float": edit("llm/n_ctx", 1024.5),
+    "a number that is true": edit("llm/n_ctx", True),
+    "a context of one": edit("llm/n_ctx", 1),
+    "no question": edit("prompt/parts/6/text", "###Assistant: "),
+    "a question that may be left out": edit("prompt/parts/6/needs", ["audio"]),
+    "two questions": edit("prompt/parts/0/text", "{question}"),
+    "an unknown placeholder": edit("prompt/parts/0/text", "{system}"),
+    "a marker without its modality": edit("prompt/parts/2/needs", []),
+    "a subtitle that may be missing": edit("prompt/parts/4/needs", []),
+    "an unknown need": edit("prompt/parts/2/needs", ["audio", "smell"]),
+    "a need twice": edit("prompt/parts/2/needs", ["audio", "audio"]),
+    "a marker for nothing": edit("prompt/markers", {"<MultiHere>": "image"}),
+    "a marker in no part": edit("prompt/markers/<Nowhere>", "audio"),
+    "a question without words": edit("prompt/questions/labels", ""),
+    "labels without a question": edit("labels/question", "absent"),
+    "a label twice": edit("labels/candidates", ["happy", "happy"]),
+    "an empty label": edit("labels/candidates", ["happy", ""]),
+    "a sentiment of an unknown label": edit("labels/sentiment/positive", ["overjoyed"]),
+    "a label of two sentiments": edit("labels/sentiment/negative", ["happy"]),
+    "a confidence above one": edit("labels/report_above", 1.5),
+    "too many tokens": edit("generation/max_new_tokens", 1_000_000),
+    "an empty stop": edit("generation/stop", [""]),
+    "a broken hash": edit("files/0/sha256", "0" * 63),
+    "a hash in capitals": edit("files/0/sha256", "A" * 64),
+    "a negative size": edit("files/0/size_bytes", -1),
+    "the manifest lists itself": edit("files/0/path", "manifest.json"),
+    "a file that is not listed": edit("card", "OTHER.md"),
+    "a file twice": edit("files/0/path", "card.md"),
+    "no files": edit("files", []),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_lies_are_refused(manifest: Json, lie: str) -> None:
+    LIES[lie](manifest)
+    with pytest.raises(PackError) as caught:
+        parse(manifest)
+    assert caught.value.what
+    assert caught.value.todo
+
+
+def test_a_higher_minor_version_is_taken(manifest: Json) -> None:
+    manifest["schema_version"] = "1.7"
+    assert parse(manifest).schema_version == "1.7"
+
+
+BROKEN_TEXTS: dict[str, bytes] = {
+    "nothing": b"",
+    "no JSON": b"hello",
+    "no object": b"[]",
+    "not UTF-8": b'{"name": "\xff"}',
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "half a surrogate pair": b'{"name": "\\ud800"}',
+    "a key twice": b'{"name": "a", "name": "b"}',
+    "NaN": b'{"name": NaN}',
+    "infinity": b'{"name": -Infinity}',
+    "a number that overflows": b'{"name": 1e999}',
+    "a number of many digits": b'{"name": ' + b"9" * 10_000 + b"}",
+    "a deep list": b"[" * 100_000,
+    "a deep object": b'{"a":' * 200 + b"1" + b"}" * 200,
+    "cut off": b'{"name": "stub"',
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_TEXTS)
+def test_broken_json_is_refused(name: str) -> None:
+    with pytest.raises(PackError):
+        parse_manifest(BROKEN_TEXTS[name], Limits())
+
+
+def test_ceilings_are_kept(manifest: Json, stub: Path) -> None:
+    with pytest.raises(LimitError):
+        load_manifest(stub, Limits(manifest_bytes=100))
+    with pytest.raises(LimitError):
+        parse(manifest, Limits(pack_bytes=1000))
+    with pytest.raises(PackError):
+        parse(manifest, Limits(frames=4))
+    with pytest.raises(PackError):
+        parse(manifest, Limits(new_tokens=8))
+
+
+def test_the_manifest_is_a_file_of_the_pack(stub: Path, tmp_path: Path) -> None:
+    with pytest.raises(PackNotFoundError):
+        load_manifest(tmp_path / "absent", Limits())
+    with pytest.raises(PackNotFoundError):
+        load_manifest(stub / "CARD.md", Limits())
+    (stub / "manifest.json").rename(tmp_path / "elsewhere.json")
+    (stub / "manifest.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(PackError):
+        load_manifest(stub, Limits())
+    (stub / "manifest.json").unlink()
+    (stub / "manifest.json").mkdir()
+    with pytest.raises(PackError):
+        load_manifest(stub, Limits())
