@@ -172,9 +172,12 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
     for kind, name, module, input_name, examples in table:
         if options.only not in (None, kind):
             continue
-        module.load_state_dict(torch.load(options.out / f"{kind}.pt", weights_only=True)["encoder"])
+        checkpoint = options.out / f"{kind}.pt"
+        module.load_state_dict(torch.load(checkpoint, weights_only=True)["encoder"])
         path, final = options.out / f"{name}.fp32.onnx", folded(module)
-        export_onnx(final, examples[0], path, input_name, "embeddings")
+        # Written anew only after training: two exports differ in bytes, and kept embeddings go by them.
+        if not path.is_file() or path.stat().st_mtime < checkpoint.stat().st_mtime:
+            export_onnx(final, examples[0], path, input_name, "embeddings")
         parity = compare(final, path, [*examples, torch.zeros_like(examples[0])])
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = 2
@@ -250,10 +253,11 @@ def _kept(options: argparse.Namespace, encoder: str, work: Callable[..., Arrays]
     path = options.out / "cache" / f"{work.__name__}_{digest.hexdigest()[:16]}.npz"
     if not path.is_file():
         beside = path.with_suffix(".partial.npz")
-        np.savez(beside, **work(options, *arguments))  # type: ignore[arg-type]
+        # Prefixed, because savez has a parameter of its own called 'file'.
+        np.savez(beside, **{f"kept_{key}": array for key, array in work(options, *arguments).items()})  # type: ignore[arg-type]
         beside.replace(path)
     with np.load(path) as kept:
-        return dict(kept)
+        return {key.removeprefix("kept_"): kept[key] for key in kept.files}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -273,21 +277,20 @@ def main(argv: list[str] | None = None) -> int:
     for name in ("face", "voice") if options.only is None else (options.only,):
         state = torch.load(options.out / f"{name}.pt", weights_only=True)
         record[name] = {key: state[key] for key in ("seconds", "epoch", "seed", "dev")}
-    if options.final:
-        record["test"] = test_figures(options)
-    if options.only is None:
-        _write(options.out / "encoders.json", json.dumps(record, indent=2).encode())
-    print(json.dumps(record, indent=2), file=sys.stderr, flush=True)
-
+    record["views"] = {"face": options.face_views, "voice": options.voice_views}
     arrays = embed(options)
     print(f"embedded in {time.monotonic() - started:.0f}s", file=sys.stderr, flush=True)
-    if options.only:
-        return 0
-    beside = options.out / "embeddings.partial.npz"
-    np.savez(beside, **arrays)  # type: ignore[arg-type]
-    beside.replace(options.out / "embeddings.npz")
+    if options.only is None:
+        beside = options.out / "embeddings.partial.npz"
+        np.savez(beside, **arrays)  # type: ignore[arg-type]
+        beside.replace(options.out / "embeddings.npz")
+        _write(options.out / "encoders.json", json.dumps(record, indent=2).encode())
     if options.final:
+        # The marker comes before the test figures, which nobody has to wait for.
         _write(options.out / "ENCODERS_FINAL", b"final\n")
+        record["test"] = test_figures(options)
+        _write(options.out / "encoders.json", json.dumps(record, indent=2).encode())
+    print(json.dumps(record, indent=2), file=sys.stderr, flush=True)
     return 0
 
 
