@@ -11,9 +11,13 @@ float float_from_bits(std::uint32_t bits) {
     return value;
 }
 
-std::uint16_t load16(const std::uint8_t* from) { return static_cast<std::uint16_t>(from[0] | from[1] << 8); }
+std::uint16_t load16(const std::uint8_t* from) {
+    std::uint16_t value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
 
-// Without branches, so that a row of halves is converted in vector registers.
+// Without branches, which small numbers, subnormal or not at random, would mispredict.
 float half_to_float(std::uint16_t half) {
     const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
     const std::uint32_t rest = half & 0x7fffu;

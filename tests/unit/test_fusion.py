@@ -220,7 +220,8 @@ def test_stored_precisions_are_widened(tmp_path: Path, dtype: str) -> None:
 
 
 def test_what_the_safetensors_package_writes_is_read(tmp_path: Path) -> None:
-    tensors: dict[str, NDArray[Any]] = {"odd": np.ones(1, np.float16), "x": np.arange(15, dtype=np.float32).reshape(5, 3)}
+    square = np.arange(15, dtype=np.float32).reshape(5, 3)
+    tensors: dict[str, NDArray[Any]] = {"odd": np.ones(1, np.float16), "x": square}
     save_file(tensors, str(tmp_path / "t.safetensors"), metadata={"format": "np"})
     got = read_safetensors(tmp_path / "t.safetensors")
     assert set(got) == set(tensors)

@@ -31,8 +31,10 @@ Progress = Callable[[int, int], None]
 _BLOCK = 1024**2
 _ENTRIES = 4096
 _TODO = "Fetch the pack again, or see `emer-edge packs verify`."
-_MODEL_SUFFIXES = (".onnx", ".ort", ".gguf", ".safetensors", ".data", ".bin", ".engine", ".plan", ".trt", ".pt",
-                   ".pth", ".pkl", ".npz", ".so", ".dll", ".dylib")  # fmt: skip
+_MODEL_SUFFIXES = (
+    *(".onnx", ".ort", ".gguf", ".safetensors", ".data", ".bin", ".engine", ".plan", ".trt"),
+    *(".pt", ".pth", ".pkl", ".npz", ".so", ".dll", ".dylib"),
+)
 
 
 def verify_pack(
