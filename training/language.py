@@ -31,13 +31,14 @@ from training.text import load_text
 from training.words import Bag, Quoter, train_bag
 
 EMBEDDING_DIM = 128
-_ROW_SCALE = 0.04
+# Rows are as large as what layers add to them, so that they are not drowned; the last norm makes up for it.
+_ROW_SCALE, _LAST_NORM = 0.6, 0.06
 _BATCH = 20
 _NEGATIVES = 768
 # Examples are drawn in lots and sorted by length, so that a batch pads little.
 _LOT = 10
-_MUON_RATE, _ADAM_RATE, _DECAY = 0.02, 2e-3, 0.01
-_SAVE_SECONDS = 120.0
+_MUON_RATE, _ADAM_RATE, _TABLE_RATE, _DECAY = 0.02, 2e-3, 0.015, 0.01
+_SAVE_SECONDS = 60.0
 
 
 class Network(nn.Module):
@@ -81,7 +82,7 @@ class Network(nn.Module):
         return (each * batch.weights).sum() / batch.weights.sum(), label.mean()
 
 
-def _start(config: LanguageConfig, bag: Bag, encoder: Encoder) -> Network:
+def _start(config: LanguageConfig, bag: Bag, encoder: Encoder) -> tuple[Network, list[circuits.Planted]]:
     """Make a network whose token table starts from the bag of words."""
     torch.manual_seed(11)
     network = Network(config)
@@ -92,26 +93,36 @@ def _start(config: LanguageConfig, bag: Bag, encoder: Encoder) -> Network:
         rows += torch.randn_like(rows) * _ROW_SCALE * 0.7
         rows[encoder.candidates] = heads * _ROW_SCALE * config.hidden_size**0.5
         network.language.model.embed_tokens.weight.copy_(rows)
-        circuits.plant(network.language)
         for project in (
             network.fusion.affectgpt_proj,
             network.fusion.audio_llama_proj,
             network.fusion.multi_llama_proj,
         ):
             project.bias[circuits.CONSTANT_PLACE] = circuits.CONSTANT
-    return network
+        network.language.model.norm.weight.fill_(_LAST_NORM)
+    planted = circuits.plant(network.language)
+    circuits.plant_labels(network.language, heads)
+    return network, planted
 
 
 class Trainer:
     """Network, optimiser, sampler and their place in time."""
 
-    def __init__(self, network: Network, encoder: Encoder, sampler: Sampler, seed: int) -> None:
-        self.network, self.encoder, self.sampler = network, encoder, sampler
+    def __init__(
+        self,
+        network: Network,
+        encoder: Encoder,
+        sampler: Sampler,
+        planted: list[circuits.Planted],
+        seed: int,
+    ) -> None:
+        self.network, self.encoder, self.sampler, self.planted = network, encoder, sampler, planted
         self.rng = Random(seed)
         matrices = [p for n, p in network.language.named_parameters() if p.ndim == 2 and "embed" not in n]
         known = {id(p) for p in matrices}
-        others = [p for p in network.parameters() if id(p) not in known]
-        self.optimiser = Optimiser(matrices, others, _DECAY)
+        table: Any = network.language.model.embed_tokens.weight
+        others = [p for p in network.parameters() if id(p) not in known and p is not table]
+        self.optimiser = Optimiser(matrices, others, [table], _DECAY)
         self.steps, self.seconds = 0, 0.0
         self.log: list[dict[str, float]] = []
 
@@ -140,7 +151,9 @@ class Trainer:
                 factor = scale * rate(
                     self.seconds / (minutes * 60), self.steps, warm_up=15, decay_from=decay_from
                 )
-                self.optimiser.step(_MUON_RATE * factor, _ADAM_RATE * factor)
+                self.optimiser.step(_MUON_RATE * factor, _ADAM_RATE * factor, _TABLE_RATE * factor)
+                for part in self.planted:
+                    part.restore()
                 self.steps += 1
                 self.seconds = time.monotonic() - began
                 ran += 1
@@ -240,8 +253,9 @@ def main(argv: list[str] | None = None) -> int:
     faces = voices = None
     if options.stage == "joint":
         faces, voices = pools.face_pool(out, "train"), pools.voice_pool(out, "train")
-    network = _start(config, bag, encoder)
-    trainer = Trainer(network, encoder, Sampler(utterances, quoter, faces, voices), seed=13)
+    network, planted = _start(config, bag, encoder)
+    sampler = Sampler(utterances, quoter, faces, voices)
+    trainer = Trainer(network, encoder, sampler, planted, seed=13)
     path = out / f"language.{options.name or options.stage}.pt"
     if path.is_file():
         trainer.load(torch.load(path, weights_only=True))

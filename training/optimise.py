@@ -26,17 +26,25 @@ def _orthogonal(matrices: Tensor) -> Tensor:
 
 
 class Optimiser:
-    """Both optimisers behind one step; `matrices` are trained by Muon, `others` by AdamW."""
+    """Both optimisers behind one step; `matrices` by Muon, `others` and the token `table` by AdamW."""
 
-    def __init__(self, matrices: list[nn.Parameter], others: list[nn.Parameter], decay: float) -> None:
+    def __init__(
+        self,
+        matrices: list[nn.Parameter],
+        others: list[nn.Parameter],
+        table: list[nn.Parameter],
+        decay: float,
+    ) -> None:
         self._decay = decay
         self._groups: dict[torch.Size, list[nn.Parameter]] = {}
         for matrix in matrices:
             self._groups.setdefault(matrix.shape, []).append(matrix)
         self._momentum = {shape: torch.zeros(len(group), *shape) for shape, group in self._groups.items()}
-        self._adam = torch.optim.AdamW(others, lr=1.0, betas=(0.9, 0.98), weight_decay=0.0)
+        self._adam = torch.optim.AdamW(
+            [{"params": others}, {"params": table}], lr=1.0, betas=(0.9, 0.98), weight_decay=0.0
+        )
 
-    def step(self, muon_rate: float, adam_rate: float) -> None:
+    def step(self, muon_rate: float, adam_rate: float, table_rate: float) -> None:
         """Update from the gradients and clear them."""
         for shape, group in self._groups.items():
             momentum = self._momentum[shape]
@@ -49,8 +57,8 @@ class Optimiser:
                 for parameter, change in zip(group, update, strict=True):
                     parameter.mul_(1 - muon_rate * self._decay).sub_(change, alpha=scale)
                     parameter.grad = None
-        for settings in self._adam.param_groups:
-            settings["lr"] = adam_rate
+        for settings, wanted in zip(self._adam.param_groups, (adam_rate, table_rate), strict=True):
+            settings["lr"] = wanted
         self._adam.step()
         self._adam.zero_grad()
 

@@ -65,3 +65,10 @@ def _smoothed(labels: NDArray[np.int8], classes: int, sure: float) -> NDArray[np
     shares = np.full((len(labels), classes), (1 - sure) / classes, np.float32)
     shares[np.arange(len(labels)), labels] += sure
     return shares
+
+
+def voice_corpora(out: Path, split: str) -> list[str]:
+    """Return the corpus of every voice of a split, in the order of `voice_pool`."""
+    with _arrays(out) as arrays:
+        names: list[str] = arrays[f"voice_{split}_corpus"].tolist()
+        return names

@@ -51,21 +51,22 @@ def _grammar_lines(rng: Random, count: int) -> Iterator[str]:
         yield f" {question} ###Assistant: {answer} ###"
 
 
-def lines(utterances: list[Utterance], seed: int) -> Iterator[str]:
+def lines(utterances: list[Utterance], seed: int, grammar: int) -> Iterator[str]:
     """Yield what the vocabulary has to be short on: training text, answers, prompts."""
     rng = Random(seed)
     for utterance in utterances:
         yield " " + utterance.text
         for word in utterance.extra:
             yield f" {explain.state_sentence((utterance.label, word))}"
-    yield from _grammar_lines(rng, 20_000)
+    yield from _grammar_lines(rng, grammar)
     for question in (explain.LABELS_QUESTION, explain.EXPLAIN_QUESTION, explain.SENTIMENT_QUESTION):
-        for _ in range(5_000):
+        for _ in range(grammar // 4):
             yield from prompt.pieces(question)
 
 
-def train_tokenizer(utterances: list[Utterance], seed: int = 7) -> Tokenizer:
-    """Train on utterances (training split only); ids 0..2 are the special tokens."""
+def train_tokenizer(utterances: list[Utterance], seed: int = 7, grammar: int = 20_000) -> Tokenizer:
+    """Train on utterances (training split only) and `grammar` drawn answers; ids 0..2 are the special
+    tokens."""
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = Sequence(
         [Split(Regex(QWEN2_PATTERN), behavior="isolated"), ByteLevel(add_prefix_space=False, use_regex=False)]
@@ -77,7 +78,7 @@ def train_tokenizer(utterances: list[Utterance], seed: int = 7) -> Tokenizer:
         initial_alphabet=ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(lines(utterances, seed), trainer)
+    tokenizer.train_from_iterator(lines(utterances, seed, grammar), trainer)
     return tokenizer
 
 

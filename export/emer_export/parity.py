@@ -104,6 +104,21 @@ class Reference:
             api.llama_batch_free(batch)
         return np.stack(found)
 
+    def generate(self, rows: NDArray[np.float32], end: int, limit: int) -> list[int]:
+        """Continue rows float32 [n, n_embd] with the likeliest token until `end` or `limit` tokens; ids
+        without `end`."""
+        best = int(self.logits(rows)[-1].argmax())
+        made: list[int] = []
+        token = (self._api.llama_token * 1)()
+        while best != end and len(made) < limit:
+            made.append(best)
+            token[0] = best
+            if self._api.llama_decode(self._context, self._api.llama_batch_get_one(token, 1)) != 0:
+                raise PackError("llama.cpp could not run a token", f"after {len(rows) + len(made)} rows", "")
+            found = self._api.llama_get_logits_ith(self._context, -1)
+            best = int(np.ctypeslib.as_array(found, (self.n_vocab,)).argmax())
+        return made
+
     def speed(self, rows: NDArray[np.float32]) -> dict[str, float]:
         """Time the prompt `rows` (best of five) and single tokens after it, in tokens per second."""
         best = min(_timed(lambda: self.logits(rows)) for _ in range(5))

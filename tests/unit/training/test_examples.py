@@ -1,0 +1,162 @@
+"""Examples for the language model: truthful answers, the runtime's own prompt, targets in their places."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from emer_edge.llm.prompt import PromptPart, PromptTemplate, Soft, Text, build_prompt
+from training import explain, prompt
+from training.batches import END, Encoder
+from training.evaluate import check_explanation
+from training.pairs import FACE_LABELS, VOICE_LABELS, Example, FacePool, Sampler, VoicePool, mix
+from training.text import CANDIDATES, INDEX, Utterance, clean, shares_of
+from training.tokenizer import train_tokenizer
+from training.words import Quoter, train_bag
+
+_LINES = {
+    "joy": "I am so happy that you came to see me, this is wonderful!",
+    "anger": "Stop it, I hate this, you always ruin everything we planned!",
+    "sadness": "I miss her so much, and nothing will ever be the same again.",
+    "neutral": "The train leaves at five.",
+    "surprise": "What? I did not expect that!",
+    "fear": "I am scared, please stay.",
+    "disgust": "That smells awful, yuck.",
+}
+
+
+@pytest.fixture(scope="module")
+def utterances() -> list[Utterance]:
+    made = []
+    for word, line in _LINES.items():
+        mapped = shares_of([word])
+        assert mapped is not None
+        made.append(Utterance(line, "train", "drawn", *mapped))
+    return made * 20
+
+
+@pytest.fixture(scope="module")
+def tokenizer(utterances: list[Utterance]) -> Tokenizer:
+    return train_tokenizer(utterances, grammar=400)
+
+
+@pytest.fixture(scope="module")
+def sampler(utterances: list[Utterance], tokenizer: Tokenizer) -> Sampler:
+    bag = train_bag(utterances, tokenizer, 16, epochs=2)
+    random = np.random.default_rng(0)
+    votes = random.dirichlet(np.full(8, 0.3), 80).astype(np.float32)
+    votes[:8] = np.eye(8)
+    levels = {"pitch": "high", "movement": "varied", "loudness": "loud", "pace": "fast", "pauses": "few"}
+    faces = FacePool(
+        random.normal(size=(80, 2, 128)).astype(np.float32), votes, np.zeros((3, 128), np.float32)
+    )
+    voices = VoicePool(
+        random.normal(size=(24, 2, 8, 128)).astype(np.float32),
+        np.arange(24) % len(VOICE_LABELS),
+        [[levels, levels]] * 24,
+        np.zeros((2, 8, 128), np.float32),
+    )
+    return Sampler(utterances, Quoter(bag, tokenizer), faces, voices)
+
+
+@pytest.fixture(scope="module")
+def examples(sampler: Sampler) -> list[Example]:
+    rng = Random(4)
+    return [sampler.draw(rng) for _ in range(400)]
+
+
+def test_explanations_say_nothing_that_is_not_given(examples: list[Example]) -> None:
+    rng = Random(1)
+    for example in examples:
+        text = explain.explanation(example.facts, rng)
+        for name, found in check_explanation(text, example).items():
+            assert all(found), (name, text)
+
+
+def test_answers_name_the_likeliest_label_first(examples: list[Example]) -> None:
+    for example in examples:
+        assert np.isclose(example.shares.sum(), 1, atol=1e-5)
+        assert example.facts.labels[0] == CANDIDATES[int(example.shares.argmax())]
+        assert example.answers[0].soft
+
+
+def test_every_subset_of_modalities_is_drawn(examples: list[Example]) -> None:
+    given = {(e.vision is not None, e.audio is not None, e.subtitle is not None) for e in examples}
+    assert len(given) == 7
+
+
+def test_a_neutral_face_yields_to_an_angry_voice() -> None:
+    face = np.eye(9, dtype=np.float32)[INDEX["neutral"]]
+    voice = np.eye(9, dtype=np.float32)[INDEX["angry"]]
+    assert CANDIDATES[int(mix({"face": face, "voice": voice}).argmax())] == "angry"
+    assert (
+        mix({"face": voice, "voice": voice})[INDEX["angry"]]
+        > mix({"face": face, "voice": voice})[INDEX["angry"]]
+    )
+
+
+def test_rows_that_are_taught_are_answers_and_end_with_the_end_token(
+    examples: list[Example], tokenizer: Tokenizer
+) -> None:
+    encoder = Encoder(tokenizer)
+    for example in examples[:60]:
+        sequence = encoder.sequence(example)
+        for number, answer in enumerate(example.answers, 1):
+            rows = [i for i, branch in enumerate(sequence.branch) if branch == number]
+            taught = [sequence.targets[i] for i in rows if sequence.weights[i]]
+            assert tokenizer.decode(taught, skip_special_tokens=False) == f" {answer.answer} ###{END}"
+            assert sequence.positions[rows[0]] == sequence.branch.count(0)
+        assert (
+            sequence.targets[sequence.soft] == encoder.candidates[CANDIDATES.index(example.facts.labels[0])]
+        )
+
+
+@pytest.mark.parametrize("given", [(1, 1, 1), (0, 1, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1)])
+def test_the_prompt_is_the_runtimes(given: tuple[int, int, int], tokenizer: Tokenizer) -> None:
+    vision, audio, words = (bool(x) for x in given)
+
+    def encode(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def ids(pieces: list[str]) -> list[object]:
+        found: list[object] = []
+        for piece in pieces:
+            if piece in prompt.MARKERS:
+                found.append(prompt.MARKERS[piece])
+            else:
+                found.extend(encode(piece))
+        return found
+
+    shapes: list[Any] = list(prompt.PARTS)
+    parts = tuple(PromptPart(part["text"], frozenset(part.get("needs", ()))) for part in shapes)
+    present = {name for name, there in (("vision", vision), ("audio", audio), ("subtitle", words)) if there}
+    subtitle = "What? I did not expect that!"
+    template = PromptTemplate(parts, prompt.MARKERS)
+    built = build_prompt(template, present, subtitle, explain.LABELS_QUESTION, encode)  # type: ignore[arg-type]
+    theirs: list[object] = []
+    for segment in (*built.prefix, *built.tail):
+        if isinstance(segment, Soft):
+            theirs.append(segment.name)
+        elif isinstance(segment, Text):
+            theirs.extend(encode(segment.text))
+    ours = prompt.prefix(vision=vision, audio=audio, subtitle=subtitle if words else None)
+    assert ids([*ours, prompt.question_tail(explain.LABELS_QUESTION)]) == theirs
+
+
+def test_clean_joins_what_corpora_pulled_apart() -> None:
+    assert clean("Well , I\u2019m “ fine ” .Thanks ### !") == "Well, I'm fine. Thanks #!"
+    assert shares_of(["love", "gratitude"]) is not None
+    assert shares_of(["no such word"]) is None
+
+
+def test_label_orders_are_the_encoders() -> None:
+    from training.corpus import FACE_CLASSES, VOICE_CLASSES
+
+    assert len(FACE_LABELS) == len(FACE_CLASSES)
+    assert tuple(VOICE_LABELS) == tuple(VOICE_CLASSES)
+    for ours, theirs in zip(FACE_LABELS, FACE_CLASSES, strict=True):
+        assert ours[:3] == theirs[:3], "the same emotion as adjective and noun"
