@@ -35,3 +35,4 @@ def fuzz(session: nox.Session) -> None:
     """20,000 mutated clips through probe and decode."""
     session.install("-e", ".[dev]")
     session.run("python", "tests/fuzz/fuzz_media.py", "--count", "20000")
+    session.run("python", "tests/fuzz/fuzz_gguf.py", "--rounds", "20000")

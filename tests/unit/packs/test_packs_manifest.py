@@ -15,6 +15,7 @@ import pytest
 from emer_edge.errors import EmerError, LimitError, PackError, PackNotFoundError
 from emer_edge.limits import Limits
 from emer_edge.packs.manifest import load_manifest, parse_manifest
+from emer_edge.packs.verify import BUILTIN, verify_pack
 from tests.data.make_pack import make_stub_pack
 
 Json = dict[str, Any]
@@ -79,6 +80,13 @@ def test_the_schema_takes_the_stub(
 ) -> None:
     folder = make_stub_pack(tmp_path / "stub", frames_source=source)
     schema.validate(json.loads((folder / "manifest.json").read_text()))
+
+
+def test_built_in_packs_are_sound_and_fit_the_schema(schema: jsonschema.Draft202012Validator) -> None:
+    for folder in BUILTIN.iterdir():
+        if (folder / "manifest.json").is_file():
+            assert verify_pack(folder, Limits()).name == folder.name
+            schema.validate(json.loads((folder / "manifest.json").read_text()))
 
 
 def test_unknown_and_missing_fields_are_refused_everywhere(
