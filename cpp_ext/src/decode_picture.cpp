@@ -6,7 +6,7 @@
 #include <cstring>
 #include <new>
 
-#include "decode_deep.h"
+#include "decode_planar.h"
 #include "emer/error.h"
 
 namespace emer::libav {
@@ -107,8 +107,8 @@ void PictureSink::to_rgb(const AVFrame& frame, Size size) {
     const int format = plain_format(frame.format, full_range);
     const int space = frame.colorspace == AVCOL_SPC_RGB ? SWS_CS_DEFAULT : static_cast<int>(frame.colorspace);
     grow(rgb_, rgb_bytes_, row_bytes(size) * size.height + kRowAlignment);
-    if (is_deep_planar(format)) {
-        deep_to_rgb(frame, sws_getCoefficients(space), full_range, rgb_.get(), static_cast<std::ptrdiff_t>(row_bytes(size)));
+    if (is_for_planar(format, size.width, size.height)) {
+        planar_to_rgb(frame, sws_getCoefficients(space), full_range, rgb_.get(), static_cast<std::ptrdiff_t>(row_bytes(size)));
         return;
     }
     const ScalerKey key{size, format, space, full_range};

@@ -38,16 +38,6 @@ bool holds(const List& list, AVCodecID id) {
     return std::find(list.begin(), list.end(), id) != list.end();
 }
 
-template <typename List>
-void append_names(const List& list, std::string& names) {
-    for (const AVCodecID id : list) {
-        const AVCodec* codec = find_decoder(id);
-        if (codec == nullptr) continue;
-        if (!names.empty()) names += ',';
-        names += codec->name;
-    }
-}
-
 }  // namespace
 
 bool codec_allowed(AVCodecID id) { return holds(kVideo, id) || holds(kAudio, id) || holds(kText, id); }
@@ -61,14 +51,6 @@ const AVCodec* find_decoder(AVCodecID id) {
         return codec != nullptr ? codec : avcodec_find_decoder_by_name("libaom-av1");
     }
     return avcodec_find_decoder(id);
-}
-
-std::string decoder_whitelist() {
-    std::string names;
-    append_names(kVideo, names);
-    append_names(kAudio, names);
-    append_names(kText, names);
-    return names;
 }
 
 std::string refusal(const AVCodecParameters& parameters) {

@@ -8,9 +8,6 @@ namespace emer::libav {
 // Comma-separated demuxer names, as libavformat's format_whitelist takes them. No playlist format is in it.
 extern const char* const kContainers;
 
-// Comma-separated decoder names, as libavformat's codec_whitelist takes them.
-std::string decoder_whitelist();
-
 bool codec_allowed(AVCodecID id);
 bool is_text_subtitle(AVCodecID id);
 

@@ -119,7 +119,6 @@ void MediaFile::open_demuxer() {
     AVDictionary* options = nullptr;
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     av_dict_set(&options, "format_whitelist", kContainers, 0);
-    av_dict_set(&options, "codec_whitelist", decoder_whitelist().c_str(), 0);
     av_dict_set_int(&options, "max_streams", limits_.streams + 1, 0);
     // A failed open frees the context and leaves `io_` to us.
     const int code = avformat_open_input(&format_, ("file:" + path_).c_str(), nullptr, &options);
@@ -171,17 +170,9 @@ bool MediaFile::header_suffices() const {
 
 void MediaFile::complete_streams(bool always) {
     if (!always && header_suffices()) return;
-    std::vector<AVDictionary*> options(format_->nb_streams, nullptr);
-    for (AVDictionary*& each : options) {
-        av_dict_set_int(&each, "max_pixels", limits_.pixels, 0);
-        av_dict_set(&each, "threads", "1", 0);
-    }
-    // Streams that show up only while reading would be decoded without our ceilings: let the parsers alone
-    // find their parameters. For decoding they tell enough, at a fraction of the cost.
-    const bool late_streams = (format_->ctx_flags & AVFMTCTX_NOHEADER) != 0 || format_->nb_streams == 0;
-    if (!always || late_streams) av_opt_set(format_, "codec_whitelist", "none", 0);
-    const int code = avformat_find_stream_info(format_, options.empty() ? nullptr : options.data());
-    for (AVDictionary*& each : options) av_dict_free(&each);
+    // Headers and parsers tell what is needed. Decoding here would know none of our ceilings.
+    av_opt_set(format_, "codec_whitelist", "none", 0);
+    const int code = avformat_find_stream_info(format_, nullptr);
     watch_.check();
     if (code < 0) throw Error(Kind::media, path_ + " is not a readable clip.", reason(code));
     check_declared();

@@ -38,7 +38,8 @@ public:
     std::int64_t size_bytes() const { return size_bytes_; }
     bool is(const char* container) const;  // one of the demuxer's names
 
-    // Reads ahead where the header does not say what a decoder needs; `always`: everything libav can tell.
+    // Reads ahead where the header does not say what a decoder needs; `always`: for rates and durations too.
+    // Decodes nothing.
     void complete_streams(bool always);
 
     // Index of the stream to use, -1 when there is none.

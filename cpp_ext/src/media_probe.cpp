@@ -65,6 +65,29 @@ SubtitleInfo subtitle_info(const AVStream& stream) {
     return info;
 }
 
+// What only a decoded frame tells: MPEG streams carry no header of their own. Leaves `info` alone if none comes.
+void look_at_frame(MediaFile& file, const MediaLimits& limits, VideoInfo& info) {
+    constexpr int most_packets = 300;
+    const AVStream& stream = *file.format().streams[info.index];
+    const Codec codec = open_decoder(stream, {limits.pixels, 1, 0});
+    const Packet packet = make_packet();
+    const Frame frame = make_frame();
+    file.only(info.index);
+    for (int i = 0; i < most_packets; ++i) {
+        const bool more = file.read(*packet);
+        avcodec_send_packet(codec.get(), more ? packet.get() : nullptr);
+        av_packet_unref(packet.get());
+        if (avcodec_receive_frame(codec.get(), frame.get()) >= 0) {
+            info.width = frame->width;
+            info.height = frame->height;
+            const char* name = av_get_pix_fmt_name(static_cast<AVPixelFormat>(frame->format));
+            if (name != nullptr) info.pixel_format = name;
+            return;
+        }
+        if (!more) return;
+    }
+}
+
 }  // namespace
 
 MediaInfo probe_media(const std::string& path, const MediaLimits& limits, const CancelToken* cancel) {
@@ -78,6 +101,7 @@ MediaInfo probe_media(const std::string& path, const MediaLimits& limits, const 
     info.size_bytes = file.size_bytes();
     info.duration_seconds = file.duration_seconds();
     info.streams = static_cast<int>(format.nb_streams);
+    bool video_refused = true;
     for (const AVMediaType type : {AVMEDIA_TYPE_VIDEO, AVMEDIA_TYPE_AUDIO}) {
         const int index = file.best(type);
         if (index < 0) continue;
@@ -85,7 +109,10 @@ MediaInfo probe_media(const std::string& path, const MediaLimits& limits, const 
         if (type == AVMEDIA_TYPE_VIDEO) info.video = video_info(stream);
         if (type == AVMEDIA_TYPE_AUDIO) info.audio = audio_info(stream);
         const std::string refused = refusal(*stream.codecpar);
-        if (refused.empty()) continue;
+        if (refused.empty()) {
+            if (type == AVMEDIA_TYPE_VIDEO) video_refused = false;
+            continue;
+        }
         info.refusals.push_back(refused);
         if (codec_allowed(stream.codecpar->codec_id)) {
             info.lacking_decoders.emplace_back(avcodec_get_name(stream.codecpar->codec_id));
@@ -95,6 +122,8 @@ MediaInfo probe_media(const std::string& path, const MediaLimits& limits, const 
         const AVStream& stream = *format.streams[i];
         if (stream.codecpar->codec_type == AVMEDIA_TYPE_SUBTITLE) info.subtitles.push_back(subtitle_info(stream));
     }
+    const bool told = info.video.width > 0 && info.video.height > 0 && !info.video.pixel_format.empty();
+    if (!video_refused && !told) look_at_frame(file, limits, info.video);
     return info;
 }
 
