@@ -34,7 +34,7 @@ from training.pairs import FACE_LABELS, VOICE_LABELS, Example, Sampler
 from training.text import CANDIDATES, INDEX, Utterance, load_text
 from training.words import Bag, Quoter
 
-_MAX_ITEMS, _EXPLANATIONS, _LIMIT = 700, 150, 140
+_MAX_ITEMS, _EXPLANATIONS, _LIMIT = 600, 120, 140
 _RESAMPLES = 1000
 # What an explanation may only say of a modality that is given.
 _NAMES = {
@@ -87,7 +87,7 @@ class Model:
         """Return the share of each candidate, float32 [9]."""
         rows = self.rows(example, explain.LABELS_QUESTION, " " + explain.STATE_PREFIX)
         ids = [self.tokenizer.encode(" " + name, add_special_tokens=False).ids[0] for name in CANDIDATES]
-        logits = self.reference.logits(rows)[-1][ids]
+        logits = self.reference.logits(rows, last_only=True)[-1][ids]
         shares = np.exp(logits - logits.max())
         return np.asarray(shares / shares.sum(), np.float32)
 
@@ -109,7 +109,7 @@ def open_model(out: Path, checkpoint: str, precision: str = "Q8_0") -> Model:
     fusion.load_state_dict({key[7:]: value for key, value in state.items() if key.startswith("fusion.")})
     tensor = next(item for item in gguf.GGUFReader(path).tensors if item.name == "token_embd.weight")
     table = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-    return Model(Reference(path, kv_f32=False), fusion, tokenizer, np.asarray(table, np.float32))
+    return Model(Reference(path, threads=1, kv_f32=False), fusion, tokenizer, np.asarray(table, np.float32))
 
 
 def metrics(truth: Sequence[int], guess: Sequence[int], seed: int = 1) -> dict[str, Any]:

@@ -77,8 +77,8 @@ class Reference:
         count = self._api.llama_tokenize(self._vocabulary, data, len(data), ids, room, False, False)
         return list(ids[:count])
 
-    def logits(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run rows float32 [n, n_embd] from an empty cache and return logits float32 [n, n_vocab]."""
+    def logits(self, rows: NDArray[np.float32], *, last_only: bool = False) -> NDArray[np.float32]:
+        """Run rows float32 [n, n_embd] from an empty cache and return logits float32 [n or 1, n_vocab]."""
         n = len(rows)
         if rows.shape != (n, self.n_embd) or not 0 < n <= self._n_ctx:
             raise PackError(
@@ -92,13 +92,14 @@ class Reference:
             data = np.ascontiguousarray(rows, np.float32)
             ctypes.memmove(batch.embd, data.ctypes.data, data.nbytes)
             for i in range(n):
-                batch.pos[i], batch.n_seq_id[i], batch.logits[i] = i, 1, True
+                batch.pos[i], batch.n_seq_id[i] = i, 1
+                batch.logits[i] = i == n - 1 or not last_only
                 batch.seq_id[i][0] = 0
             if api.llama_decode(self._context, batch) != 0:
                 raise PackError("llama.cpp could not run the rows")
             found = [
                 np.ctypeslib.as_array(api.llama_get_logits_ith(self._context, i), (self.n_vocab,)).copy()
-                for i in range(n)
+                for i in range(n - 1 if last_only else 0, n)
             ]
         finally:
             api.llama_batch_free(batch)
@@ -107,7 +108,7 @@ class Reference:
     def generate(self, rows: NDArray[np.float32], end: int, limit: int) -> list[int]:
         """Continue rows float32 [n, n_embd] with the likeliest token until `end` or `limit` tokens; ids
         without `end`."""
-        best = int(self.logits(rows)[-1].argmax())
+        best = int(self.logits(rows, last_only=True)[-1].argmax())
         made: list[int] = []
         token = (self._api.llama_token * 1)()
         while best != end and len(made) < limit:
@@ -121,7 +122,7 @@ class Reference:
 
     def speed(self, rows: NDArray[np.float32]) -> dict[str, float]:
         """Time the prompt `rows` (best of five) and single tokens after it, in tokens per second."""
-        best = min(_timed(lambda: self.logits(rows)) for _ in range(5))
+        best = min(_timed(lambda: self.logits(rows, last_only=True)) for _ in range(5))
         api = self._api
         token = (api.llama_token * 1)(0)
         began = time.perf_counter()
