@@ -35,3 +35,13 @@ def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("demo") / "demo.mp4"
     write_clip(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def made_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small drawn clips; `tests/data/make_clips.py` says what each is for."""
+    from tests.data.make_clips import make_clips
+
+    folder = tmp_path_factory.mktemp("clips")
+    make_clips(folder)
+    return folder

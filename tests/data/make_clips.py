@@ -222,7 +222,7 @@ def make_hostile(folder: Path, clips: dict[str, Path]) -> dict[str, Path]:
         "cut.mp4": whole[: len(whole) * 6 // 10],
         "cut.mkv": clips["h264_gops.mkv"].read_bytes()[:6_000],
         "flipped.mp4": bytes(flipped),
-        "no_moov.mp4": whole[:40] + whole[len(whole) // 2 :],
+        "no_moov.mp4": target.read_bytes()[:8_000],
         "empty.mp4": b"",
         "text.mp4": b"This is no clip.\n" * 40,
         "noise.mp4": dice.randbytes(5_000),
