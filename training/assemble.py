@@ -151,7 +151,8 @@ _PARITY_SUBTITLES = (
 
 def _parity_rows(model: LanguageModel, head: FusionHead, tokenizer: Tokenizer) -> list[torch.Tensor]:
     """Prompts with soft tokens of random embeddings and the beginning of an answer, float32 [1, n, width]
-    each."""
+    each.
+    """
     generator = torch.Generator().manual_seed(3)
     found = []
     for subtitle in _PARITY_SUBTITLES:
@@ -174,7 +175,8 @@ def measure_parity(
     model: LanguageModel, source: GgufSource, examples: list[torch.Tensor], folder: Path
 ) -> dict[str, Any]:
     """Compare torch with llama.cpp (float32 cache) on rows float32 [1, n, width], and time both files on
-    one thread."""
+    one thread.
+    """
     found: dict[str, Any] = {}
     expected = [model.logits(model.hidden(rows))[0].numpy() for rows in examples]
     for precision in ("F32", _PRECISION):

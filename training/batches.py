@@ -24,7 +24,8 @@ _STATE_START = " " + explain.STATE_PREFIX
 @dataclass
 class Sequence:
     """One example as numbers: row i predicts `targets[i]` with `weights[i]`; `soft` is the row of the label
-    answer."""
+    answer.
+    """
 
     ids: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
@@ -49,7 +50,8 @@ class Sequence:
 @dataclass(frozen=True)
 class Batch:
     """Tensors of one step; `targets` int64 [m], `weights` [m] and `shares` [m, 9] (zero rows: hard target)
-    at `rows` [m, 2]."""
+    at `rows` [m, 2].
+    """
 
     ids: Tensor
     positions: Tensor

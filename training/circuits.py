@@ -60,7 +60,8 @@ class _Bed:
 @torch.no_grad()
 def plant(model: LanguageModel, seed: int = 17) -> list[Planted]:
     """Overwrite a head of layer 0, the matching heads of layer 1 and the constant coordinate of the token
-    table."""
+    table.
+    """
     layers: Any = model.model.layers
     for layer in layers:
         # Outputs start at nothing, so that at first the rows themselves reach the head.

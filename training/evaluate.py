@@ -64,7 +64,8 @@ class Model:
     @torch.inference_mode()
     def rows(self, example: Example, question: str, begun: str = "") -> NDArray[np.float32]:
         """Lay out the prompt of `example` with `question` and the beginning of an answer -> float32 [n,
-        width]."""
+        width].
+        """
         made = []
         pieces = prompt.prefix(
             vision=example.vision is not None, audio=example.audio is not None, subtitle=example.subtitle
@@ -202,7 +203,8 @@ def words_figures(model: Model, utterances: list[Utterance], split: str) -> dict
 
 def check_explanation(text: str, example: Example) -> dict[str, list[bool]]:
     """Check one explanation: absent modalities unnamed, quotes verbatim, levels as measured, a conclusion
-    there."""
+    there.
+    """
     given = {
         "face": example.vision is not None,
         "voice": example.audio is not None,

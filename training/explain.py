@@ -158,7 +158,8 @@ class FaceFacts:
 @dataclass(frozen=True)
 class VoiceFacts:
     """What the voice shows: `tone` label and measured `levels` (pitch, movement, loudness, pace, pauses ->
-    word or 'none')."""
+    word or 'none').
+    """
 
     label: str
     levels: Mapping[str, str]
@@ -176,7 +177,8 @@ class WordsFacts:
 @dataclass(frozen=True)
 class Facts:
     """All facts of one example; a modality that is not given is None. `labels` is the answer, primary
-    first."""
+    first.
+    """
 
     labels: tuple[str, ...]
     face: FaceFacts | None = None
@@ -252,7 +254,8 @@ def words_sentence(words: WordsFacts, rng: Random) -> str:
 
 def quoted(words: str) -> str:
     """Set words in quotation marks with the dots of an excerpt, so that every copied word keeps its leading
-    space."""
+    space.
+    """
     return f'"... {words} ..."'
 
 
@@ -272,7 +275,8 @@ def _contrast(facts: Facts, rng: Random) -> str:
 
 def explanation(facts: Facts, rng: Random) -> str:
     """Write the clues of the given modalities only (face, voice, words), any disagreement, then the
-    conclusion."""
+    conclusion.
+    """
     parts = []
     if facts.face is not None:
         parts.append(face_sentence(facts.face, rng))

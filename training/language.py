@@ -34,7 +34,6 @@ EMBEDDING_DIM = 128
 # Rows are as large as what layers add to them, so that they are not drowned; the last norm makes up for it.
 _ROW_SCALE, _LAST_NORM = 0.6, 0.06
 _BATCH = 20
-_NEGATIVES = 768
 # Examples are drawn in lots and sorted by length, so that a batch pads little.
 _LOT = 10
 _MUON_RATE, _ADAM_RATE, _TABLE_RATE, _DECAY = 0.02, 2e-3, 0.015, 0.01
@@ -63,21 +62,13 @@ class Network(nn.Module):
         return rows
 
     def loss(self, batch: Batch, candidates: list[int]) -> tuple[Tensor, Tensor]:
-        """Return the weighted loss and the mean cross entropy of the label answer alone.
-
-        The softmax runs over the tokens of the batch, the candidates and a random sample of the rest: a
-        third of the work of a step otherwise goes into telling apart tokens that no answer holds.
-        """
-        table = self.language.model.embed_tokens.weight
-        fixed = torch.cat((batch.ids.flatten(), batch.targets, torch.tensor(candidates)))
-        kept = torch.unique(torch.cat((fixed, torch.randint(len(table), (_NEGATIVES,)))))
+        """Return the weighted loss and the mean cross entropy of the label answer alone."""
         hidden = self.language.hidden(self.rows(batch), batch.positions, batch.branch)
         picked = hidden[batch.rows[:, 0], batch.rows[:, 1]]
-        scores = functional.log_softmax(functional.linear(picked, table[kept]), -1)
-        columns = torch.searchsorted(kept, torch.tensor(candidates))
-        each = -scores.gather(1, torch.searchsorted(kept, batch.targets).unsqueeze(1)).squeeze(1)
+        scores = functional.log_softmax(self.language.logits(picked), -1)
+        each = -scores.gather(1, batch.targets.unsqueeze(1)).squeeze(1)
         soft = batch.shares.sum(1) > 0
-        label = -(batch.shares[soft] * scores[soft][:, columns]).sum(1)
+        label = -(batch.shares[soft] * scores[soft][:, candidates]).sum(1)
         each = each.masked_scatter(soft, label)
         return (each * batch.weights).sum() / batch.weights.sum(), label.mean()
 

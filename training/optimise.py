@@ -79,7 +79,8 @@ class Optimiser:
 
 def rate(share: float, steps: int, *, warm_up: int, decay_from: float) -> float:
     """Return the factor of the learning rate: linear warm-up by steps, flat, then linear decay by `share`
-    of the time."""
+    of the time.
+    """
     warm = min(1.0, (steps + 1) / warm_up)
     if share <= decay_from:
         return warm

@@ -76,7 +76,8 @@ class VoicePool:
 @dataclass(frozen=True)
 class Answer:
     """One question with its answer; `soft` marks the label answer, whose first label is learnt from the
-    shares."""
+    shares.
+    """
 
     question: str
     answer: str
@@ -231,7 +232,8 @@ def mix(given: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
 
 def answer_labels(shares: NDArray[np.float32], words: explain.WordsFacts | None) -> tuple[str, ...]:
     """Return the primary label, a strong second one, and the open labels of the words when they carry the
-    primary."""
+    primary.
+    """
     order = shares.argsort()[::-1]
     labels = [CANDIDATES[int(order[0])]]
     second = CANDIDATES[int(order[1])]
@@ -244,7 +246,8 @@ def answer_labels(shares: NDArray[np.float32], words: explain.WordsFacts | None)
 
 def _answers(facts: explain.Facts, subtitle: str | None, rng: Random) -> tuple[Answer, ...]:
     """The label answer always; further answers by chance, since an explanation costs three times as many
-    tokens."""
+    tokens.
+    """
     answers = [Answer(explain.LABELS_QUESTION, explain.state_sentence(facts.labels), soft=True)]
     if rng.random() < 0.55:
         answers.append(Answer(explain.EXPLAIN_QUESTION, explain.explanation(facts, rng)))

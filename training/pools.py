@@ -28,7 +28,8 @@ def _arrays(out: Path) -> Any:
 
 def face_pool(out: Path, split: str) -> FacePool:
     """Return the faces of a split: FER+ with its votes and, for training, muxspace with one smoothed label
-    each."""
+    each.
+    """
     with _arrays(out) as arrays:
         rows = [arrays[f"ferplus_{split}_embeddings"].astype(np.float32)]
         votes = [arrays[f"ferplus_{split}_votes"].astype(np.float32)]

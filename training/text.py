@@ -87,7 +87,8 @@ _OPEN: dict[str, tuple[dict[str, float], tuple[str, ...]]] = {
 @dataclass(frozen=True)
 class Utterance:
     """One line of text; `shares` float32 [9] sums to 1 (order of CANDIDATES), `extra` are further open
-    labels."""
+    labels.
+    """
 
     text: str
     split: str
@@ -119,7 +120,8 @@ def shares_of(words: list[str]) -> tuple[NDArray[np.float32], tuple[str, ...]] |
 
 def clean(text: str) -> str:
     """Join what tokenised corpora pulled apart and use plain quotes, so that the text reads like a
-    subtitle."""
+    subtitle.
+    """
     for old, new in (
         ("\x92", "'"),
         ("’", "'"),
@@ -155,7 +157,8 @@ _LABELS: dict[str, tuple[str, Callable[[dict[str, str]], list[str]]]] = {
 
 def load_text(corpus: Path) -> list[Utterance]:
     """Read every text corpus under `corpus`/text with its official splits; no training line has over 40
-    words."""
+    words.
+    """
     found: list[Utterance] = []
     for name, (column, words_of) in _LABELS.items():
         seen: set[tuple[str, str]] = set()

@@ -66,7 +66,8 @@ def lines(utterances: list[Utterance], seed: int, grammar: int) -> Iterator[str]
 
 def train_tokenizer(utterances: list[Utterance], seed: int = 7, grammar: int = 20_000) -> Tokenizer:
     """Train on utterances (training split only) and `grammar` drawn answers; ids 0..2 are the special
-    tokens."""
+    tokens.
+    """
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = Sequence(
         [Split(Regex(QWEN2_PATTERN), behavior="isolated"), ByteLevel(add_prefix_space=False, use_regex=False)]

@@ -26,7 +26,8 @@ _QUOTE_WORDS = 6
 @dataclass(frozen=True)
 class Bag:
     """`table` float32 [vocabulary, width] token vectors, `heads` float32 [9, width] one vector per
-    candidate label."""
+    candidate label.
+    """
 
     table: NDArray[np.float32]
     heads: NDArray[np.float32]

@@ -33,7 +33,8 @@ class Parity:
 
 class Reference:
     """One GGUF file in llama.cpp with a plain context; a float32 cache without flash attention unless told
-    otherwise."""
+    otherwise.
+    """
 
     def __init__(self, path: Path, *, n_ctx: int = 1024, threads: int = 2, kv_f32: bool = True) -> None:
         from llama_cpp import llama_cpp as api
@@ -107,7 +108,8 @@ class Reference:
 
     def generate(self, rows: NDArray[np.float32], end: int, limit: int) -> list[int]:
         """Continue rows float32 [n, n_embd] with the likeliest token until `end` or `limit` tokens; ids
-        without `end`."""
+        without `end`.
+        """
         best = int(self.logits(rows, last_only=True)[-1].argmax())
         made: list[int] = []
         token = (self._api.llama_token * 1)()

@@ -34,7 +34,8 @@ class FusionHead(nn.Module):
 
     def start_as_mean(self, frames: int, scale: float) -> None:
         """Set weights so that pooling starts as a mean over `frames` and soft tokens have about `scale` per
-        number."""
+        number.
+        """
         with torch.no_grad():
             for pool in (self.video_attention_mlp, self.audio_attention_mlp):
                 pool.weight.zero_()
