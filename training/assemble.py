@@ -243,18 +243,38 @@ def assemble(out: Path, checkpoint: str, folder: Path) -> dict[str, Any]:
     return made
 
 
+def _log(out: Path, checkpoint: str, made: dict[str, Any]) -> dict[str, Any]:
+    """Gather what was measured on the way, for the record beside the recipe."""
+    state = torch.load(out / f"language.{checkpoint}.pt", weights_only=True)
+    every_hundredth = [entry for entry in state["log"] if entry["step"] % 100 == 0]
+    return {
+        "pack": {"name": made["name"], "version": made["version"]},
+        "encoders": _json(out / "encoders.json"),
+        "language_training": {
+            "steps": state["steps"],
+            "seconds": round(state["seconds"]),
+            "curve": every_hundredth,
+        },
+        "evaluation": made["evaluation"],
+        "parity": made["parity"],
+    }
+
+
 def main(argv: list[str] | None = None) -> int:
     """Write the pack and say how large it is."""
     parser = argparse.ArgumentParser(prog="python -m training.assemble", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/training"))
     parser.add_argument("--checkpoint", default="joint", help="name of the language checkpoint")
     parser.add_argument("--pack", type=Path, help="folder to write, default OUT/pack/emer-nano")
+    parser.add_argument("--figures", type=Path, help="also write all figures to this JSON file")
     options = parser.parse_args(argv)
     torch.set_num_threads(2)
     folder: Path = options.pack or options.out / "pack" / "emer-nano"
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = assemble(options.out, options.checkpoint, folder)
     size = sum(path.stat().st_size for path in folder.iterdir())
+    if options.figures:
+        options.figures.write_text(json.dumps(_log(options.out, options.checkpoint, made), indent=1) + "\n")
     print(json.dumps(made["parity"], indent=1), file=sys.stderr)
     print(f"pack {size / 1e6:.1f} MB -> {folder}", file=sys.stderr)
     return 0

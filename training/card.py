@@ -44,8 +44,7 @@ explanation come out. English.
 | vision encoder | convolutional, 128 numbers per face | {vision_bytes:.1f} MB |
 | audio encoder | log-mel and pitch front end, convolutional, 128 numbers per window | {audio_bytes:.1f} MB |
 | fusion | AffectGPT attention pooling and pre-fusion, 3 soft tokens | below 1 MB |
-| language model | Qwen3 shape, width {n_embd}, {n_vocab} tokens, 5.5 M parameters, Q8_0 | {llm_bytes:.1f}
-MB |
+| language model | Qwen3 shape, width {n_embd}, {n_vocab} tokens, 5.5 M weights, Q8_0 | {llm_bytes:.1f} MB |
 
 ## What it was trained on
 
@@ -71,6 +70,8 @@ measured.
 
 EMO-DB (German, another studio, never seen in training) and MELD test are the honest ones; figures on
 RAVDESS are of acted studio speech with two sentences.
+
+{others}
 
 ## Numbers from export
 
@@ -112,17 +113,41 @@ def _flat(figures: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-def _table(figures: dict[str, Any]) -> str:
-    if not figures:
+def _table(rows: list[tuple[str, str]]) -> str:
+    if not rows:
         return "Not measured yet."
-    rows = "\n".join(f"| {name} | {value} |" for name, value in _flat(figures))
-    return f"| what | value |\n|---|---|\n{rows}"
+    return "\n".join(["| what | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _scored(figures: dict[str, Any], before: str = "") -> tuple[list[str], dict[str, Any]]:
+    """Split figures into table rows of classifications and whatever else there is."""
+    rows, others = [], {}
+    for key, value in figures.items():
+        name = f"{before} {key}".strip().replace("_", " ")
+        if not isinstance(value, dict):
+            others[name] = value
+        elif "accuracy_95" in value:
+            a, u = value["accuracy_95"], value["uar_95"]
+            rows.append(
+                f"| {name} | {value['items']} | {value['accuracy']:.3f} ({a[0]:.3f} to {a[1]:.3f}) "
+                f"| {value['uar']:.3f} ({u[0]:.3f} to {u[1]:.3f}) | {value['weighted_f1']:.3f} |"
+            )
+        else:
+            inner, left = _scored(value, name)
+            rows += inner
+            others |= left
+    return rows, others
 
 
 def render(manifest: dict[str, Any], encoders: dict[str, Any]) -> str:
     """Return CARD.md for a manifest and the figures of the encoders."""
     exported = encoders.get("export", {})
-    measured = {**{f"encoder {k}": v for k, v in encoders.get("test", {}).items()}, **manifest["evaluation"]}
+    rows, others = _scored(manifest["evaluation"])
+    head = [
+        "| whole model, Q8_0 | items | accuracy (95 %) | UAR (95 %) | weighted F1 |",
+        "|---|---|---|---|---|",
+    ]
+    measured = {**others, **{f"encoder alone: {k}": v for k, v in encoders.get("test", {}).items()}}
     default = manifest["parity"][f"llm.{manifest['llm']['default']}"]
     return _CARD.format(
         version=manifest["version"],
@@ -131,6 +156,7 @@ def render(manifest: dict[str, Any], encoders: dict[str, Any]) -> str:
         llm_bytes=default["size_bytes"] / 1e6,
         n_embd=manifest["llm"]["n_embd"],
         n_vocab=manifest["llm"]["n_vocab"],
-        figures=_table(measured),
-        parity=_table(manifest["parity"]),
+        figures="\n".join([*head, *rows]) if rows else "Not measured yet.",
+        others=_table(_flat(measured)),
+        parity=_table(_flat(manifest["parity"])),
     )
