@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emer_edge.errors import InputError, LimitError
+from emer_edge.inputs import shorten
 from emer_edge.limits import Limits
 from emer_edge.llm.sampling import GenerationOptions
 from emer_edge.packs.manifest import Manifest
 from emer_edge.results import Emotion
+from emer_edge.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,17 @@ class Options:
     top_k: int | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("max_tokens", "top_k", "seed", "temperature", "top_p"):
+            value = getattr(self, name)
+            kinds = (int,) if name in ("max_tokens", "top_k", "seed") else (int, float)
+            if value is None and name != "seed":
+                continue
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise InputError(f"Options.{name} = {value!r} is not a number that makes sense there.")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"Options.seed = {self.seed} makes no sense.", todo="Use 0 or more.")
+
 
 def words_of_question(manifest: Manifest, question: str, limits: Limits) -> str:
     """The words behind a question's name in the pack, or the question itself where it is free text.
@@ -37,6 +50,10 @@ def words_of_question(manifest: Manifest, question: str, limits: Limits) -> str:
     Raises:
         InputError: it is empty. LimitError: it is too long.
     """
+    if not isinstance(question, str):
+        raise InputError(
+            f"A question of the type {type(question).__name__} can't be asked.", todo="Pass text."
+        )
     known = manifest.prompt.questions.get(question)
     words = known if known is not None else plain(manifest, question)
     if not words:
@@ -57,6 +74,14 @@ def plain(manifest: Manifest, text: str) -> str:
     return text.strip()
 
 
+def fit_words(session: Session, words: str) -> str:
+    """The beginning of a subtitle that leaves room in the model's context for the prompt and an answer."""
+    tokenize, room = session.llm.tokenize, session.words_room
+    while words and (count := len(tokenize(words))) > room:
+        words = shorten(words, min(len(words) - 1, len(words) * room // count)).strip()
+    return words
+
+
 def settle_options(manifest: Manifest, options: Options, limits: Limits) -> GenerationOptions | None:
     """The caller's options over the pack's defaults; None where no text is wanted.
 
@@ -64,7 +89,8 @@ def settle_options(manifest: Manifest, options: Options, limits: Limits) -> Gene
         InputError: a value out of range. LimitError: too many tokens asked for.
     """
     wish = manifest.generation
-    tokens = wish.max_new_tokens if options.max_tokens is None else options.max_tokens
+    # The pack's own wish yields to the ceiling; the caller's is refused.
+    tokens = min(wish.max_new_tokens, limits.new_tokens) if options.max_tokens is None else options.max_tokens
     if tokens < 0:
         raise InputError(f"max_tokens = {tokens} makes no sense.", todo="Use 0 or more; 0 gives labels only.")
     if tokens > limits.new_tokens:

@@ -23,7 +23,7 @@ def open_atomic(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
         OutputError: the folder can't be written, the disk is full, or the file exists and
             `overwrite` is off.
     """
-    temporary = path.parent / f"{_PREFIX}{uuid4().hex}-{path.name[-80:]}"
+    temporary = path.parent / f"{_PREFIX}{uuid4().hex}"
     try:
         with temporary.open("xb") as handle:
             yield handle
@@ -32,7 +32,7 @@ def open_atomic(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
         if overwrite:
             temporary.replace(path)
         else:
-            os.link(temporary, path)  # fails where the file exists, with no gap between look and write
+            _publish(temporary, path)
     except FileExistsError as error:
         raise OutputError(f"{path} exists already.", todo="Pass --force to overwrite it.") from error
     except OSError as error:
@@ -44,6 +44,18 @@ def open_atomic(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give the file its name unless the name is taken, with no gap between look and write."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: reserve the name, then fill it
+        with path.open("xb"):
+            pass
+        temporary.replace(path)
 
 
 def write_text_atomic(path: Path, text: str, *, overwrite: bool = True) -> None:

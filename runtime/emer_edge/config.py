@@ -62,7 +62,10 @@ def config_path(environment: Mapping[str, str] | None = None) -> Path:
     environment = os.environ if environment is None else environment
     base = environment.get("XDG_CONFIG_HOME", "")
     # The XDG base directory specification: a relative path is to be ignored.
-    folder = Path(base) if base and Path(base).is_absolute() else Path.home() / ".config"
+    try:
+        folder = Path(base) if base and Path(base).is_absolute() else Path.home() / ".config"
+    except RuntimeError:  # a user without a home has no settings file
+        folder = Path("/nonexistent")
     return folder / "emer-edge" / "config.toml"
 
 

@@ -11,8 +11,10 @@ from emer_edge._core import CancelToken
 from emer_edge.errors import Cancelled, EmerError, InputError, LimitError
 from emer_edge.limits import Limits
 from emer_edge.media.source import MediaSource, Probe, open_media
-from emer_edge.media.subtitles import cues_to_text, find_sidecar, load_subtitle
+from emer_edge.media.subtitles import cues_to_text, find_sidecar, literal_cues, load_subtitle
 from emer_edge.results import Clip, Cue
+
+_CHANNELS = 64
 
 
 @dataclass(slots=True)
@@ -98,8 +100,8 @@ def _find_words(
 ) -> None:
     """Fill cues and subtitle: what was passed, else beside the clip, else inside it."""
     if subtitle is None and inputs.clip is not None:
-        subtitle, inputs.subtitle_source = inputs.clip.subtitle or "", "array"
-        inputs.cues = (Cue(0.0, 0.0, subtitle),)
+        inputs.cues = tuple(literal_cues(inputs.clip.subtitle or "", limits))
+        inputs.subtitle_source = "array"
     elif subtitle is not None:
         inputs.cues = tuple(load_subtitle(subtitle, limits)) if str(subtitle).strip() else ()
         inputs.subtitle_source = "flag"
@@ -119,16 +121,28 @@ def _find_words(
             inputs.missing.append(f"the subtitle {found} can't be read: {error.what}")
     words = cues_to_text(inputs.cues)
     if len(words) > limits.subtitle_prompt_chars:
-        words = words[: limits.subtitle_prompt_chars].rsplit(" ", 1)[0]
+        words = shorten(words, limits.subtitle_prompt_chars)
         inputs.missing.append(f"the subtitle was cut to {len(words)} characters")
     inputs.subtitle = words
     if not words:
         inputs.cues, inputs.subtitle_source = (), ""
 
 
+def shorten(words: str, length: int) -> str:
+    """The beginning of `words`, at most `length` characters, whole words where a space is near the cut."""
+    if len(words) <= length:
+        return words
+    space = words.rfind(" ", 0, length + 1)
+    return words[:space] if space > 0.8 * length else words[:length]
+
+
 def _check_arrays(clip: Clip, limits: Limits) -> None:
     """Refuse arrays of the wrong shape, type or size before anything is computed from them."""
     frames, waveform = clip.frames, clip.waveform
+    if clip.subtitle is not None and not isinstance(clip.subtitle, str):
+        raise InputError("Clip.subtitle is not text.", todo="Pass the words, or leave it out.")
+    if isinstance(clip.sample_rate, bool) or not isinstance(clip.sample_rate, int):
+        raise InputError(f"Clip.sample_rate = {clip.sample_rate!r} is not a whole number.")
     if frames is None and waveform is None and not clip.subtitle:
         raise InputError("The clip is empty.", todo="Pass frames, a waveform or a subtitle.")
     if frames is not None:
@@ -142,8 +156,6 @@ def _check_arrays(clip: Clip, limits: Limits) -> None:
             raise LimitError(
                 "A frame is too large.", f"{frames.shape[2]}x{frames.shape[1]} > {limits.pixels} pixels."
             )
-        if clip.frame_seconds is not None and np.shape(clip.frame_seconds) != (len(frames),):
-            raise InputError("Clip.frame_seconds does not have one time per frame.")
     if waveform is not None:
         if not isinstance(waveform, np.ndarray) or waveform.ndim not in (1, 2) or 0 in waveform.shape:
             raise InputError(
@@ -152,6 +164,11 @@ def _check_arrays(clip: Clip, limits: Limits) -> None:
         if waveform.dtype not in (np.float32, np.float64, np.int16):
             raise InputError(
                 f"Clip.waveform has the type {waveform.dtype}.", todo="Pass float32 or int16 samples."
+            )
+        if waveform.ndim == 2 and len(waveform) > _CHANNELS:
+            raise InputError(
+                f"Clip.waveform has the shape {waveform.shape}: {len(waveform)} channels.",
+                todo="Pass (channels, n): transpose it.",
             )
         if not 1_000 <= clip.sample_rate <= 768_000:
             raise InputError(f"A sample rate of {clip.sample_rate} Hz makes no sense.")

@@ -49,8 +49,11 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            # The annotations are text: `int` counts something, `float` is seconds.
+            kinds = (int,) if field.type == "int" else (int, float)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < 2**63:
+                wanted = "whole number" if kinds == (int,) else "number"
                 raise InputError(
-                    f"Limits.{field.name} = {value!r} is not a positive number.",
-                    todo="Pass a number above zero.",
+                    f"Limits.{field.name} = {value!r} is not a positive {wanted}.",
+                    todo=f"Pass a {wanted} above zero.",
                 )

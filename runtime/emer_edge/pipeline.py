@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Literal
 
 from emer_edge._core import CancelToken
-from emer_edge.answers import Options, choose_emotions, plain, settle_options, words_of_question
+from emer_edge.answers import Options, choose_emotions, fit_words, plain, settle_options, words_of_question
 from emer_edge.errors import EmerError, MediaError
 from emer_edge.inputs import Inputs
-from emer_edge.llm.context import ClipContext
+from emer_edge.llm.context import Branch, ClipContext
 from emer_edge.llm.generate import Generation
-from emer_edge.llm.labels import score_labels
+from emer_edge.llm.labels import score_labels, sentiment_scores
 from emer_edge.llm.parse import parse_clues, parse_labels
 from emer_edge.llm.prompt import Segments, build_prompt, layout
+from emer_edge.llm.sampling import GenerationOptions
 from emer_edge.results import Cue, Emotion, Modality, Reasoning, Timings, Used
 from emer_edge.senses import Percept, Rows, hear, see
 from emer_edge.session import Session
@@ -71,38 +72,56 @@ def perceive(
         LimitError, Cancelled, InputError, DeviceError, PackError.
     """
     on_event(Event("stage", "perceive"))
-    with ThreadPoolExecutor(2) as pool:
-        seeing = pool.submit(see, session, inputs, cancel) if inputs.has_video else None
-        hearing = pool.submit(hear, session, inputs, cancel) if inputs.has_audio else None
-    missing = list(inputs.missing)
-    failures: list[EmerError] = []
-    sight, sound = (_settle(future, missing, failures) for future in (seeing, hearing))
-    if sight.embeddings is None and sound.embeddings is None and not inputs.subtitle:
-        raise (
-            failures[0]
-            if failures
-            else MediaError(
-                f"Nothing in {inputs.name} can be used.",
-                "; ".join(missing) + ".",
-                "Add a subtitle, or use another clip.",
-            )
+    sight, sound, missing, failures = _sense(session, inputs, cancel or CancelToken())
+    words = fit_words(session, inputs.subtitle)
+    if words != inputs.subtitle:
+        missing.append(f"the subtitle was cut to {len(words)} characters, more would not fit the model")
+    there = {"vision": sight.embeddings, "audio": sound.embeddings, "subtitle": words or None}
+    modalities: tuple[Modality, ...] = tuple(
+        modality for modality in ("vision", "audio", "subtitle") if there[modality] is not None
+    )
+    if not modalities:
+        why = "; ".join(missing) + "."
+        nothing = MediaError(
+            f"Nothing in {inputs.name} can be used.", why, "Add a subtitle, or use another clip."
         )
+        raise failures[0] if failures else nothing
     began = time.perf_counter()
     soft = session.fusion.fuse(sight.embeddings, sound.embeddings)
     seconds = {**sight.seconds, **sound.seconds, "fusion": time.perf_counter() - began}
-    there = {
-        "vision": sight.embeddings is not None,
-        "audio": sound.embeddings is not None,
-        "subtitle": bool(inputs.subtitle),
-    }
-    modalities: tuple[Modality, ...] = tuple(m for m in ("vision", "audio", "subtitle") if there[m])
     used = Used(
-        modalities, sight.frames, sight.faces, sound.audio_seconds, sound.windows, inputs.subtitle,
-        inputs.subtitle_source, tuple(missing), sight.decoder or sound.decoder,
-    )  # fmt: skip
+        modalities=modalities,
+        frames=sight.frames,
+        faces=sight.faces,
+        audio_seconds=sound.audio_seconds,
+        audio_windows=sound.windows,
+        subtitle=words,
+        subtitle_source=inputs.subtitle_source,
+        missing=tuple(missing),
+        decoder=sight.decoder or sound.decoder,
+    )
     on_event(Event("used", used=used))
     duration = inputs.duration_seconds or sound.audio_seconds
     return Perception(inputs.name, soft, used, inputs.cues, duration, seconds)
+
+
+def _sense(
+    session: Session, inputs: Inputs, cancel: CancelToken
+) -> tuple[Percept, Percept, list[str], list[EmerError]]:
+    """Sight, sound, what was missing, and what failed; both senses work at the same time."""
+    pool = ThreadPoolExecutor(2)
+    try:
+        seeing = pool.submit(see, session, inputs, cancel) if inputs.has_video else None
+        hearing = pool.submit(hear, session, inputs, cancel) if inputs.has_audio else None
+        wait([future for future in (seeing, hearing) if future])
+    except BaseException:  # an interrupt: nobody works on for a caller who has gone
+        cancel.cancel()
+        raise
+    finally:
+        pool.shutdown()
+    missing, failures = list(inputs.missing), list[EmerError]()
+    sight, sound = (_settle(future, missing, failures) for future in (seeing, hearing))
+    return sight, sound, missing, failures
 
 
 def _settle(future: Future[Percept] | None, missing: list[str], failures: list[EmerError]) -> Percept:
@@ -137,7 +156,7 @@ def answer(
         options: how.
         on_event: told of each step.
         cancel: stops between tokens and within the prefill.
-        began: `time.perf_counter()` when the caller's clock started.
+        began: `time.perf_counter()` when the clock of a call that also perceived started.
 
     Raises:
         InputError, LimitError, GenerationError, Cancelled.
@@ -145,83 +164,100 @@ def answer(
     # What perceiving took belongs to a call that perceived; a further question did not pay for it.
     perceiving = {} if began is None else perception.seconds
     began = time.perf_counter() if began is None else began
-    manifest, llm = session.manifest, session.llm
+    manifest = session.manifest
     words = words_of_question(manifest, question, session.limits)
     generation = settle_options(manifest, options, session.limits)
+    on_event(Event("stage", "prefill"))
+    prefill_began = time.perf_counter()
+    branch = _prefill(session, perception, words, cancel)
+    try:
+        prompt_tokens = branch.n_rows
+        first_label = time.perf_counter()
+        on_event(Event("labels", emotions=choose_emotions(manifest, perception.scores, ())))
+        said = _say(branch, generation, on_event, cancel)
+    finally:
+        branch.drop()
+    ended = time.perf_counter()
+    timings = Timings(
+        **perceiving,
+        prefill=first_label - prefill_began,
+        first_label=first_label - began,
+        first_token=said.first_token - began if said.first_token else 0.0,
+        per_token=(ended - first_label) / said.tokens if said.tokens else 0.0,
+        total=ended - began,
+        prompt_tokens=prompt_tokens,
+        new_tokens=said.tokens,
+    )
+    named = parse_labels(said.text, manifest.labels.candidates)
+    on_event(Event("done"))
+    return Reasoning(
+        clip=perception.clip,
+        question=question,
+        text=said.text,
+        emotions=choose_emotions(manifest, perception.scores, named),
+        clues=parse_clues(said.text, manifest.clues),
+        used=perception.used,
+        timings=timings,
+        scores=dict(perception.scores),
+        sentiment=sentiment_scores(perception.scores, manifest.labels.sentiment.groups),
+        cues=perception.cues,
+        duration_seconds=perception.duration_seconds,
+        finish=said.finish,
+        pack=manifest.name,
+        pack_version=manifest.version,
+        device=session.device,
+        seed=options.seed,
+    )
+
+
+def _prefill(session: Session, perception: Perception, words: str, cancel: CancelToken | None) -> Branch:
+    """The question's branch, ready to be answered; the labels of the clip are scored on the way, once."""
+    manifest, llm = session.manifest, session.llm
     present, subtitle = set(perception.used.modalities), plain(manifest, perception.used.subtitle)
 
     def rows(segments: Segments, first: bool) -> Rows:
         bos = llm.bos if first and manifest.prompt.add_bos else None
         return llm.lay(layout(segments, llm.tokenize, perception.soft, bos=bos))
 
-    on_event(Event("stage", "prefill"))
-    prefill_began = time.perf_counter()
     prompt = build_prompt(session.template, present, subtitle, words, llm.tokenize)
-    tail = rows(prompt.tail, not prompt.prefix)
+    first = not prompt.prefix
+    tail = rows(prompt.tail, first)
     context = session.context
-    if context is None or session.context_owner is not perception:
-        session.context = session.context_owner = None
-        asked_for_labels = words_of_question(manifest, manifest.labels.question, session.limits)
-        labels_prompt = build_prompt(
-            session.template, present, subtitle, asked_for_labels, llm.tokenize
-        ).answered(manifest.labels.answer_prefix)
-        prefix = rows(prompt.prefix, True) if prompt.prefix else tail[:0]
-        context = ClipContext(llm, prefix, [rows(labels_prompt.tail, not prompt.prefix), tail], cancel=cancel)
-        labels_branch, branch = context.branches
-        prefilled = time.perf_counter()
-        perception.scores = score_labels(labels_branch, session.label_paths, cancel=cancel)
-        labels_branch.drop()
-        session.context, session.context_owner = context, perception
-    else:
-        branch = context.ask(tail, cancel=cancel)
-        prefilled = time.perf_counter()
-    emotions = choose_emotions(manifest, perception.scores, ())
-    first_label = time.perf_counter()
-    on_event(Event("labels", emotions=emotions))
+    if context is not None and context.alive and session.context_owner is perception:
+        return context.ask(tail, cancel=cancel)
+    session.context = session.context_owner = None
+    label_words = words_of_question(manifest, manifest.labels.question, session.limits)
+    asking = build_prompt(session.template, present, subtitle, label_words, llm.tokenize)
+    label_tail = rows(asking.answered(manifest.labels.answer_prefix).tail, first)
+    prefix = tail[:0] if first else rows(prompt.prefix, True)
+    context = ClipContext(llm, prefix, [label_tail, tail], cancel=cancel)
+    labels_branch, branch = context.branches
+    perception.scores = score_labels(labels_branch, session.label_paths, cancel=cancel)
+    labels_branch.drop()
+    session.context, session.context_owner = context, perception
+    return branch
 
-    pieces: list[str] = []
+
+@dataclass(slots=True)
+class _Said:
+    text: str = ""
     finish: Literal["stop", "length", "labels_only"] = "labels_only"
-    first_token = 0.0
-    prompt_tokens, new_tokens = branch.n_rows, 0
-    try:
-        if generation is not None:
-            on_event(Event("stage", "generate"))
-            stream = Generation(branch, generation, cancel)
-            for piece in stream:
-                first_token = first_token or time.perf_counter()
-                pieces.append(piece)
-                on_event(Event("text", text=piece))
-            finish, new_tokens = stream.finish or "stop", stream.n_tokens
-    finally:
-        branch.drop()
-    ended = time.perf_counter()
-    text = "".join(pieces).strip()
-    labels = parse_labels(text, manifest.labels.candidates)
-    timings = Timings(
-        **perceiving,
-        prefill=prefilled - prefill_began,
-        first_label=first_label - began,
-        first_token=first_token - began if first_token else 0.0,
-        per_token=(ended - first_label) / new_tokens if new_tokens else 0.0,
-        total=ended - began,
-        prompt_tokens=prompt_tokens,
-        new_tokens=new_tokens,
-    )
-    on_event(Event("done"))
-    return Reasoning(
-        clip=perception.clip,
-        question=question,
-        text=text,
-        emotions=choose_emotions(manifest, perception.scores, labels),
-        clues=parse_clues(text, manifest.clues),
-        used=perception.used,
-        timings=timings,
-        scores=dict(perception.scores),
-        cues=perception.cues,
-        duration_seconds=perception.duration_seconds,
-        finish=finish,
-        pack=manifest.name,
-        pack_version=manifest.version,
-        device=session.device,
-        seed=options.seed,
-    )
+    tokens: int = 0
+    first_token: float = 0.0
+
+
+def _say(
+    branch: Branch, generation: GenerationOptions | None, on_event: OnEvent, cancel: CancelToken | None
+) -> _Said:
+    """Generate the words, telling each piece; nothing where none are wanted."""
+    said = _Said()
+    if generation is None:
+        return said
+    on_event(Event("stage", "generate"))
+    stream, pieces = Generation(branch, generation, cancel), list[str]()
+    for piece in stream:
+        said.first_token = said.first_token or time.perf_counter()
+        pieces.append(piece)
+        on_event(Event("text", text=piece))
+    said.text, said.finish, said.tokens = "".join(pieces).strip(), stream.finish or "stop", stream.n_tokens
+    return said

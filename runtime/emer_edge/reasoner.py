@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from emer_edge._core import CancelToken
-from emer_edge.answers import Options
+from emer_edge.answers import Options, settle_options, words_of_question
 from emer_edge.errors import EmerError, InputError
 from emer_edge.inputs import open_inputs
 from emer_edge.limits import Limits
@@ -46,7 +45,7 @@ def load(
     'emer-nano'
     >>> reasoner.close()
     """
-    with _border():
+    with _Border():
         return Reasoner(Session(pack, device=device, threads=threads, limits=limits), decoder)
 
 
@@ -56,7 +55,7 @@ def probe(path: str | Path, *, limits: Limits | None = None, decoder: str = "aut
     Raises:
         MediaError, UnsupportedMediaError, LimitError, InputError.
     """
-    with _border():
+    with _Border():
         return open_media(path, limits or Limits(), backend=decoder).probe()  # type: ignore[arg-type]
 
 
@@ -119,11 +118,15 @@ class Reasoner:
         ('subtitle',)
         """
         began = time.perf_counter()
-        with self._turn():
-            inputs = open_inputs(clip, subtitle, self._session.limits, self._decoder, cancel)
-            told = on_event or _deaf
-            perception = perceive(self._session, inputs, told, cancel)
-            return answer(self._session, perception, question, options or Options(), told, cancel, began)
+        told, options = _guarded(on_event), options or Options()
+        with self._session.lock, _Border():
+            session = self._open_session()
+            # What can be refused is refused before the clip costs anything.
+            words_of_question(self.manifest, question, session.limits)
+            settle_options(self.manifest, options, session.limits)
+            inputs = open_inputs(clip, subtitle, session.limits, self._decoder, cancel)
+            perception = perceive(session, inputs, told, cancel)
+            return answer(session, perception, question, options, told, cancel, began)
 
     def perceive(
         self,
@@ -134,9 +137,10 @@ class Reasoner:
         cancel: CancelToken | None = None,
     ) -> Perception:
         """Decode and encode a clip once, to `ask` several questions about it; arguments as `infer`."""
-        with self._turn():
-            inputs = open_inputs(clip, subtitle, self._session.limits, self._decoder, cancel)
-            return perceive(self._session, inputs, on_event or _deaf, cancel)
+        with self._session.lock, _Border():
+            session = self._open_session()
+            inputs = open_inputs(clip, subtitle, session.limits, self._decoder, cancel)
+            return perceive(session, inputs, _guarded(on_event), cancel)
 
     def ask(
         self,
@@ -152,10 +156,12 @@ class Reasoner:
         Raises:
             InputError, LimitError, GenerationError, Cancelled.
         """
-        with self._turn():
-            return answer(
-                self._session, perception, question, options or Options(), on_event or _deaf, cancel
-            )
+        with self._session.lock, _Border():
+            session = self._open_session()
+            if not isinstance(perception, Perception):
+                raise InputError("There is nothing to ask about.", todo="Pass what perceive() returned.")
+            told = _guarded(on_event)
+            return answer(session, perception, question, options or Options(), told, cancel)
 
     def close(self) -> None:
         """Free everything; may be called again."""
@@ -170,24 +176,50 @@ class Reasoner:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        with self._session.lock, _border():
-            if self._closed:
-                raise InputError("This reasoner is closed.", todo="Load the pack again.")
-            yield
+    def _open_session(self) -> Session:
+        if self._closed:
+            raise InputError("This reasoner is closed.", todo="Load the pack again.")
+        return self._session
 
 
-def _deaf(_: Event) -> None:
-    """Nobody listens."""
+class _FromCaller(BaseException):
+    """Carries what the caller's own callback raised past every `except Exception`, back to the caller."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
 
 
-@contextmanager
-def _border() -> Iterator[None]:
-    """Nothing but EmerError leaves; what the caller's own callback raises, and interrupts, pass through."""
-    try:
-        yield
-    except EmerError:
-        raise
-    except MemoryError as error:
-        raise EmerError("Memory ran out.", str(error), "Use a smaller clip, pack or Limits.") from error
+def _guarded(on_event: Callable[[Event], None] | None) -> Callable[[Event], None]:
+    """The caller's callback; what it raises is marked as the caller's."""
+
+    def tell(event: Event) -> None:
+        if on_event is None:
+            return
+        try:
+            on_event(event)
+        except BaseException as error:
+            raise _FromCaller(error) from error
+
+    return tell
+
+
+class _Border:
+    """Nothing but EmerError leaves, save what the caller's callback raised, and interrupts."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, _FromCaller):
+            raise error.error from None
+        if isinstance(error, MemoryError):
+            raise EmerError("Memory ran out.", str(error), "Use a smaller clip, pack or Limits.") from error
+        if isinstance(error, Exception) and not isinstance(error, EmerError):
+            raise EmerError(
+                "emer-edge failed in a way it should not.",
+                f"{type(error).__name__}: {error}",
+                "Please report it, with the clip if you can; --debug shows where.",
+            ) from error

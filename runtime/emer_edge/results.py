@@ -76,8 +76,7 @@ class Clip:
     """A clip that is already in memory: any of frames, waveform and subtitle may be absent.
 
     Args:
-        frames: (N, H, W, 3) uint8 RGB, in time order, or None.
-        frame_seconds: (N,) times of the frames; even spacing is assumed without it.
+        frames: (N, H, W, 3) uint8 RGB, in time order and evenly spaced, or None.
         waveform: (n,) or (channels, n) float32 in -1..1 or int16, or None.
         sample_rate: of the waveform, Hz.
         subtitle: the words that are said, or None.
@@ -85,7 +84,6 @@ class Clip:
     """
 
     frames: NDArray[np.uint8] | None = None
-    frame_seconds: NDArray[np.float64] | None = None
     waveform: NDArray[Any] | None = None
     sample_rate: int = 16_000
     subtitle: str | None = None
@@ -165,6 +163,8 @@ class Reasoning:
     timings: Timings
     scores: dict[str, float] = field(default_factory=dict)
     """Confidence of every candidate label, sums to 1."""
+    sentiment: dict[str, float] = field(default_factory=dict)
+    """Sums of the scores over the pack's groups `positive`, `negative` and `neutral`."""
     cues: tuple[Cue, ...] = ()
     """Subtitle cues with their times, where the subtitle has any."""
     duration_seconds: float = 0.0
@@ -196,6 +196,7 @@ class Reasoning:
                 for e in self.emotions
             ],
             "scores": {label: round(p, 6) for label, p in self.scores.items()},
+            "sentiment": {name: round(p, 6) for name, p in self.sentiment.items()},
             "clues": [{"modality": c.modality, "text": c.text} for c in self.clues],
             "used": {
                 "modalities": list(used.modalities),

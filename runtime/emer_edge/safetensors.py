@@ -101,7 +101,7 @@ def _place(key: str, entry: Any, name: str) -> TensorPlace:
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
         raise _broken(name, f"{key} has the type {dtype!r}; F32, F16 and BF16 can be read")
-    if not _whole_numbers(shape) or len(shape) > 8:
+    if not _whole_numbers(shape) or len(shape) > 8 or 0 in shape:
         raise _broken(name, f"{key} has no proper shape")
     if not _whole_numbers(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise _broken(name, f"{key} has no proper offsets")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emer_edge import _core
 from emer_edge._core import CancelToken
-from emer_edge.errors import InputError
+from emer_edge.errors import InputError, LimitError
 from emer_edge.inputs import Inputs
 from emer_edge.media.audio import AudioWindows, cut_windows, mono_waveform
 from emer_edge.media.faces import FaceAlignment, FaceOptions, crop_speaker, find_speaker
@@ -49,6 +49,10 @@ def see(session: Session, inputs: Inputs, cancel: CancelToken | None = None) -> 
         MediaError, LimitError, Cancelled, DeviceError, PackError.
     """
     rule = session.manifest.preprocessing.frames
+    if rule.count > session.limits.frames:
+        raise LimitError(
+            f"The pack wants {rule.count} frames.", f"Limits.frames is {session.limits.frames}.", "Raise it."
+        )
     clock = _Clock()
     batch = _frames(inputs, rule, cancel)
     percept = Percept(frames=len(batch.pixels) - batch.padded, decoder=batch.backend, seconds=clock.seconds)
@@ -99,15 +103,20 @@ def _frames(inputs: Inputs, rule: FramePreprocessing, cancel: CancelToken | None
     assert clip is not None
     assert clip.frames is not None
     total = len(clip.frames)
-    chosen = [index * total // rule.count for index in range(rule.count)]
+    # The first frame of each of `count` equal stretches, or the one in its middle.
+    half = 1 if rule.rule == "midpoint_time" else 0
+    chosen = [(2 * index + half) * total // (2 * rule.count) for index in range(rule.count)]
     if total < rule.count:
         chosen = [*range(total), *[total - 1] * (rule.count - total)]
     pixels = _core.resize(np.ascontiguousarray(clip.frames[chosen]), spec.to_core())
-    times = np.zeros(len(chosen)) if clip.frame_seconds is None else np.asarray(clip.frame_seconds)[chosen]
     return FrameBatch(
-        pixels, times.astype(np.float64), "array", clip.frames.shape[2], clip.frames.shape[1],
+        pixels,
+        np.zeros(len(chosen)),
+        "array",
+        clip.frames.shape[2],
+        clip.frames.shape[1],
         padded=max(0, rule.count - total),
-    )  # fmt: skip
+    )
 
 
 def hear(session: Session, inputs: Inputs, cancel: CancelToken | None = None) -> Percept:

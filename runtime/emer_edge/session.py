@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from emer_edge.encoders.audio import AudioEncoder
 from emer_edge.encoders.base import TensorPair, TensorSpec
 from emer_edge.encoders.onnx import OnnxEncoder, OnnxNetwork
 from emer_edge.encoders.vision import VisionEncoder
-from emer_edge.errors import InputError
+from emer_edge.errors import InputError, PackError
 from emer_edge.fusion import Fusion
 from emer_edge.limits import Limits
 from emer_edge.llm.context import ClipContext
 from emer_edge.llm.gguf import Llm
 from emer_edge.llm.labels import Path as TokenPath
 from emer_edge.llm.labels import label_tokens
-from emer_edge.llm.prompt import PromptPart, PromptTemplate
+from emer_edge.llm.prompt import PromptPart, PromptTemplate, Text, build_prompt
 from emer_edge.media import face_detector
 from emer_edge.media.face_detector import Detector
 from emer_edge.packs.manifest import EncoderFile, EncoderSpec, Manifest
 from emer_edge.packs.store import find_pack
 from emer_edge.packs.verify import open_pack
+from emer_edge.results import Modality
 
 DEVICES = ("cpu", "cuda", "tensorrt")
 
@@ -51,8 +53,8 @@ class Session:
     ) -> None:
         if device not in DEVICES:
             raise InputError(f"No device is called {device!r}.", todo=f"Use one of {', '.join(DEVICES)}.")
-        if threads is not None and not 1 <= threads <= 256:
-            raise InputError(f"{threads} threads make no sense.", todo="Use 1 to 256.")
+        if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= 256):
+            raise InputError(f"{threads!r} threads make no sense.", todo="Use 1 to 256.")
         self.device = device
         self.threads = threads or min(8, len(os.sched_getaffinity(0)))
         self.limits = limits or Limits()
@@ -73,21 +75,54 @@ class Session:
             manifest.prompt.add_bos,
         )
         with ThreadPoolExecutor(4) as pool:  # the engines open their files side by side
-            vision = pool.submit(self._encoder, manifest.encoders.vision)
-            audio = pool.submit(self._encoder, manifest.encoders.audio)
-            detector = pool.submit(self._detector) if frames.source == "faces" else None
-            llm = pool.submit(self._llm)
-        self.llm = llm.result()
-        self.vision = VisionEncoder(
-            vision.result(), mean=frames.mean, std=frames.std, channel_order=frames.channel_order
+            loading: dict[str, Future[Any]] = {
+                "vision": pool.submit(self._encoder, manifest.encoders.vision),
+                "audio": pool.submit(self._encoder, manifest.encoders.audio),
+                "llm": pool.submit(self._llm),
+            }
+            if frames.source == "faces":
+                loading["detector"] = pool.submit(self._detector)
+        try:
+            self.llm: Llm = loading["llm"].result()
+            self.vision = VisionEncoder(
+                loading["vision"].result(),
+                mean=frames.mean,
+                std=frames.std,
+                channel_order=frames.channel_order,
+            )
+            self.audio = AudioEncoder(loading["audio"].result())
+            self.detector: Detector | None = loading["detector"].result() if "detector" in loading else None
+            self.fusion = Fusion.load(self.folder / manifest.fusion.path, manifest.fusion)
+            labels = manifest.labels
+            self.label_paths: dict[str, TokenPath] = label_tokens(
+                self.llm.tokenize, labels.answer_prefix, labels.joiner, labels.candidates
+            )
+            self.words_room = self._words_room()
+        except BaseException as error:
+            # Half a session is none: what did load is given back now, not when a collector comes by.
+            for engine in loading.values():
+                if engine.exception() is None and hasattr(engine.result(), "close"):
+                    engine.result().close()
+            loading.clear()
+            if isinstance(error, InputError):  # nobody passed that: the pack holds it
+                raise PackError(f"The pack {manifest.name} can't be used.", str(error)) from error
+            raise
+
+    def _words_room(self) -> int:
+        """Tokens of subtitle that fit the context beside the longest prompt, both questions and an answer."""
+        manifest, tokenize = self.manifest, self.llm.tokenize
+        everything: set[Modality] = {"vision", "audio", "subtitle"}
+        longest = 0
+        for words in manifest.prompt.questions.values():
+            prompt = build_prompt(self.template, everything, "", words, tokenize)
+            rows = (
+                len(tokenize(s.text)) if isinstance(s, Text) else 1 for s in (*prompt.prefix, *prompt.tail)
+            )
+            longest = max(longest, sum(rows))
+        answer = len(tokenize(manifest.labels.answer_prefix)) + min(
+            manifest.generation.max_new_tokens, self.llm.n_ctx // 4
         )
-        self.audio = AudioEncoder(audio.result())
-        self.detector: Detector | None = detector.result() if detector else None
-        self.fusion = Fusion.load(self.folder / manifest.fusion.path, manifest.fusion)
-        labels = manifest.labels
-        self.label_paths: dict[str, TokenPath] = label_tokens(
-            self.llm.tokenize, labels.answer_prefix, labels.joiner, labels.candidates
-        )
+        return max(0, self.llm.n_ctx - 2 * longest - answer)
 
     def _encoder(self, spec: EncoderSpec) -> OnnxEncoder:
         file: EncoderFile = spec.files[spec.default]
@@ -95,7 +130,13 @@ class Session:
             TensorSpec(file.input.name, file.input.dtype, tuple(file.input.shape)),
             TensorSpec(file.output.name, file.output.dtype, tuple(file.output.shape)),
         )
-        return OnnxEncoder(self.folder / file.path, pair, device=self.device, threads=self.threads)
+        return OnnxEncoder(
+            self.folder / file.path,
+            pair,
+            device=self.device,
+            threads=self.threads,
+            engine_cache=_engine_cache(),
+        )
 
     def _detector(self) -> Detector:
         path = face_detector.detector_path()
@@ -125,3 +166,13 @@ class Session:
             self.vision.close()
             self.audio.close()
             self.detector = None
+
+
+def _engine_cache() -> Path | None:
+    """Where built TensorRT engines are kept; None for a user without a home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        root = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    except RuntimeError:
+        return None
+    return root / "emer-edge" / "engines"

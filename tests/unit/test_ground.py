@@ -46,6 +46,31 @@ def test_limits_refuse_what_is_not_a_positive_number(value: object) -> None:
         Limits(frames=value)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["manifest_bytes", "pack_bytes", "subtitle_bytes"])
+@pytest.mark.parametrize("value", [1e6, float("inf"), 2**64])
+def test_limits_that_count_are_whole_numbers(name: str, value: float) -> None:
+    with pytest.raises(InputError):
+        Limits(**{name: value})  # type: ignore[arg-type]
+
+
+def test_atomic_write_takes_the_longest_names(tmp_path: Path) -> None:
+    target = tmp_path / ("\u5fc3" * 75 + ".emer.json")
+    atomic.write_text_atomic(target, "one", overwrite=False)
+    assert target.read_text() == "one"
+
+
+def test_atomic_write_does_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    target = tmp_path / "out.json"
+    atomic.write_text_atomic(target, "one", overwrite=False)
+    assert target.read_text() == "one"
+    with pytest.raises(OutputError, match="exists already"):
+        atomic.write_text_atomic(target, "two", overwrite=False)
+
+
 def test_values_print_their_shape_not_their_data() -> None:
     batch = FrameBatch(np.zeros((2, 3, 4, 5), np.uint8), np.zeros(2), "array")
     assert "(2, 3, 4, 5)" in repr(batch)

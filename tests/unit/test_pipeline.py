@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jsonschema
@@ -237,3 +237,109 @@ def test_a_missing_clip_or_pack_is_a_clear_error(reasoner: ee.Reasoner, tmp_path
     with pytest.raises(ee.EmerError) as caught:
         ee.load("no-such-pack")
     assert caught.value.exit_code == 3
+
+
+def test_a_cancelled_question_does_not_spoil_the_next(reasoner: ee.Reasoner) -> None:
+    perception = reasoner.perceive(_clip())
+    before = reasoner.ask(perception, "labels", options=FEW)
+    token = ee.CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        reasoner.ask(perception, "labels", options=FEW, cancel=token)
+    assert reasoner.ask(perception, "labels", options=FEW).text == before.text
+
+
+def test_a_caller_who_stops_at_the_decision_costs_nothing(reasoner: ee.Reasoner) -> None:
+    def stop(event: ee.Event) -> None:
+        if event.kind == "labels":
+            raise StopIteration  # the hardest one to carry through
+
+    perception = reasoner.perceive(_clip())
+    for _ in range(80):
+        with pytest.raises(StopIteration):
+            reasoner.ask(perception, options=FEW, on_event=stop)
+    assert reasoner.ask(perception, options=FEW).emotions
+
+
+def test_what_can_be_refused_is_refused_before_the_clip_is_touched(reasoner: ee.Reasoner) -> None:
+    told: list[ee.Event] = []
+    with pytest.raises(LimitError):
+        reasoner.infer(_clip(), question="x" * 5000, on_event=told.append)
+    with pytest.raises(LimitError):
+        reasoner.infer(_clip(), options=ee.Options(max_tokens=10**6), on_event=told.append)
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    "words", ["我今天真的很高兴见到你们大家" * 60, "嗯 " + "我" * 1500, "a " * 3000, "x" * 4000]
+)
+def test_a_long_subtitle_is_cut_to_the_context(reasoner: ee.Reasoner, words: str) -> None:
+    out = reasoner.infer(ee.Clip(subtitle=words), options=FEW)
+    assert len(out.used.subtitle) > 50
+    assert words.startswith(out.used.subtitle)
+    assert any("was cut to" in sentence for sentence in out.used.missing)
+
+
+def test_low_ceilings_are_the_callers_not_the_packs_fault(pack: Path) -> None:
+    with ee.load(pack, threads=1, limits=ee.Limits(new_tokens=5, question_chars=200)) as low:
+        assert low.infer(ee.Clip(subtitle="Hm.")).timings.new_tokens <= 5
+    with ee.load(pack, threads=1, limits=ee.Limits(frames=4)) as low, pytest.raises(LimitError):
+        low.infer(_clip())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda r: r.infer(_clip(), options=ee.Options(temperature=1e-310, max_tokens=4)) and None,
+        lambda r: ee.Options(top_k=2.5),
+        lambda r: ee.Options(seed=-1),
+        lambda r: ee.Options(max_tokens="3"),
+        lambda r: r.infer(ee.Clip(waveform=np.ones(99, np.float32), sample_rate=44_100.0)),
+        lambda r: r.infer(ee.Clip(waveform=np.ones((44_100, 2), np.float32))),
+        lambda r: r.infer(ee.Clip(subtitle=5)),
+        lambda r: r.infer(_clip(), question=None),
+        lambda r: r.infer(_clip(), subtitle=b"x"),
+        lambda r: r.infer(_clip(), options={"seed": 1}),
+        lambda r: r.infer(_clip(), cancel=object()),
+        lambda r: r.ask("x"),
+        lambda r: ee.load(None),
+        lambda r: ee.load("emer-nano", threads=2.5),
+        lambda r: r.infer("a\x00b.mp4"),
+        lambda r: r.infer("\ud800.mp4"),
+    ],
+)
+def test_nothing_but_our_own_errors_leaves(
+    reasoner: ee.Reasoner, call: Callable[[ee.Reasoner], object]
+) -> None:
+    try:
+        assert call(reasoner) is None
+    except ee.EmerError:
+        pass
+    assert reasoner.infer(ee.Clip(subtitle="Still here."), options=FEW).emotions
+
+
+def test_words_from_arrays_are_cleaned_and_bounded(reasoner: ee.Reasoner) -> None:
+    out = reasoner.infer(ee.Clip(subtitle="\ud800 hi\x00\x1b[2J there"), options=FEW)
+    out.used.subtitle.encode()
+    assert "\x1b" not in out.used.subtitle
+    with pytest.raises(LimitError):
+        reasoner.infer(ee.Clip(subtitle="x" * 2_000_000))
+
+
+def test_a_pack_that_fails_half_way_gives_its_engines_back(
+    pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+
+    class Half:
+        def close(self) -> None:
+            closed.append("closed")
+
+    def fail(*_: object) -> None:
+        raise ee.EmerError("broken on purpose")
+
+    monkeypatch.setattr("emer_edge.session.Session._llm", lambda self: Half())
+    monkeypatch.setattr("emer_edge.session.Session._encoder", fail)
+    with pytest.raises(ee.EmerError, match="on purpose"):
+        ee.load(pack)
+    assert closed == ["closed"]

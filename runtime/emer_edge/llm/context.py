@@ -129,6 +129,11 @@ class ClipContext:
             Branch(llm, number, llm.logits(end)) for number, end in enumerate(ends[: len(tails)], start=1)
         )
 
+    @property
+    def alive(self) -> bool:
+        """Whether the prefix is still in the language model: no failure and no other clip has cleared it."""
+        return self._epoch == self.llm.epoch
+
     def ask(self, tail: Rows, *, cancel: Cancellable | None = None) -> Branch:
         """Run one more question on the prefix that is already there; only the rows of `tail` are computed.
 
@@ -137,7 +142,7 @@ class ClipContext:
             LimitError: the rows don't fit; drop branches that are done.
         """
         llm = self.llm
-        if self._epoch != llm.epoch:
+        if not self.alive:
             raise InputError(
                 "This clip is no longer in the language model.",
                 "It failed, or another clip has taken its place.",

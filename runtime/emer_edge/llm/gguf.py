@@ -318,9 +318,12 @@ class _Turn:
                 "Two threads use one language model at the same time.",
                 todo="Give each its own, or take turns.",
             )
-        if not self._open:
+        try:
+            if not self._open:
+                raise InputError("The language model is closed.")
+        except BaseException:  # an interrupt must not leave it locked either
             self._lock.release()
-            raise InputError("The language model is closed.")
+            raise
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()

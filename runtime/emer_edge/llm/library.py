@@ -6,6 +6,7 @@ Knows llama.cpp's C structures through the bindings it is given. Does not import
 from __future__ import annotations
 
 import ctypes
+import os
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -102,7 +103,7 @@ class Library:
         nothing = (ctypes.c_void_p * 1)(None)
         if device == "cpu":  # else a build with CUDA would touch the GPU all the same
             wish.devices = ctypes.cast(nothing, ctypes.c_void_p)
-        model = api.llama_model_load_from_file(str(path).encode(), wish)
+        model = api.llama_model_load_from_file(os.fsencode(path), wish)
         if not model:
             raise PackError(
                 f"llama.cpp can't load {path.name}.", self.tail(), "Verify or re-install the pack."

@@ -94,8 +94,11 @@ class Sampler:
         if 0 < options.top_k < len(logits):
             floor = np.partition(logits, -options.top_k)[-options.top_k]
             kept = np.flatnonzero(logits >= floor)
-        scaled = logits[kept].astype(np.float64) / options.temperature
-        shares = np.exp(scaled - scaled.max())
+        scaled = logits[kept].astype(np.float64)
+        scaled -= scaled.max()  # before the division: a tiny temperature gives -infinity, never NaN
+        with np.errstate(over="ignore", divide="ignore"):
+            scaled = np.where(scaled == 0, 0.0, scaled / options.temperature)
+        shares = np.exp(scaled)
         shares /= shares.sum()
         if options.top_p < 1:
             # Tokens below this share together stay under 1 - top_p: they never reach the nucleus.

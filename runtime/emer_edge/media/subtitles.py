@@ -111,7 +111,7 @@ def load_subtitle(argument: str | Path, limits: Limits) -> list[Cue]:
         LimitError: more than `subtitle_bytes` or `subtitle_cues`.
     """
     if isinstance(argument, str) and not _names_file(argument):
-        return _literal(argument, limits)
+        return literal_cues(argument, limits)
     path = Path(argument)
     data = _read(path, limits)
     suffix = path.suffix.lower()
@@ -123,7 +123,7 @@ def load_subtitle(argument: str | Path, limits: Limits) -> list[Cue]:
         )
     skipped = 0
     if suffix == ".txt":
-        cues = _literal(_decode(data, limits), limits)
+        cues = literal_cues(_decode(data, limits), limits)
     else:
         cues, skipped = parse_counted(data, limits)
     if not cues:
@@ -272,7 +272,12 @@ def _read(path: Path, limits: Limits) -> bytes:
     return data
 
 
-def _literal(words: str, limits: Limits) -> list[Cue]:
+def literal_cues(words: str, limits: Limits) -> list[Cue]:
+    """Words that somebody typed, cleaned, as one cue without times; none for blank words.
+
+    Raises:
+        LimitError: longer than `limits.subtitle_bytes`.
+    """
     if len(words) > limits.subtitle_bytes:
         raise LimitError(
             f"The subtitle is larger than {limits.subtitle_bytes} bytes.", todo="Pass fewer words."

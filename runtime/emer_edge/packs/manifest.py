@@ -73,7 +73,7 @@ def load_manifest(folder: str | Path, limits: Limits) -> Manifest:
 
     Args:
         folder: of the pack.
-        limits: bounds the manifest's size, the frames, the tokens and the sum of the files.
+        limits: bounds the manifest's size and the sum of the files.
 
     Raises:
         PackNotFoundError: no manifest there. PackError: it is not valid. LimitError: a ceiling is passed.
@@ -125,14 +125,14 @@ def parse_manifest(data: bytes, limits: Limits) -> Manifest:
         description=top.text("description", most=4000),
         licence=_licence(top.fields("licence")),
         card=top.path("card"),
-        preprocessing=sections.preprocessing(top.fields("preprocessing"), limits),
+        preprocessing=sections.preprocessing(top.fields("preprocessing")),
         encoders=sections.encoders(top.fields("encoders")),
         fusion=sections.fusion(top.fields("fusion")),
         llm=sections.llm(top.fields("llm")),
-        prompt=sections.prompt(top.fields("prompt"), limits),
+        prompt=sections.prompt(top.fields("prompt")),
         labels=sections.labels(top.fields("labels")),
         clues=_clues(top),
-        generation=sections.generation(top.fields("generation"), limits),
+        generation=sections.generation(top.fields("generation")),
         files=top.items("files", 1, _FILES, lambda at, item: _file(Fields(item, at))),
         evaluation=_free(top, "evaluation"),
         parity=_free(top, "parity"),

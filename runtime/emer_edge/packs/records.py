@@ -185,6 +185,11 @@ class SentimentGroups:
     negative: tuple[str, ...]
     neutral: tuple[str, ...]
 
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The three by name."""
+        return {"positive": self.positive, "negative": self.negative, "neutral": self.neutral}
+
 
 @dataclass(frozen=True, slots=True)
 class LabelSpec:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from emer_edge.limits import Limits
 from emer_edge.packs.fields import Fields
 from emer_edge.packs.records import (
     AudioPreprocessing,
@@ -30,6 +29,7 @@ from emer_edge.packs.records import (
 from emer_edge.results import Modality
 
 _SIDE = 4096
+_FRAMES, _QUESTION_CHARS, _NEW_TOKENS = 1024, 16_000, 1_000_000
 _WIDTH = 65_536
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _PLACEHOLDER = re.compile(r"\{[A-Za-z_]*\}")
@@ -37,21 +37,21 @@ _MODALITIES: tuple[Modality, ...] = ("vision", "audio", "subtitle")
 _NEEDS = {"multi": {"vision", "audio"}, "audio": {"audio"}, "vision": {"vision"}}
 
 
-def preprocessing(fields: Fields, limits: Limits) -> Preprocessing:
+def preprocessing(fields: Fields) -> Preprocessing:
     """`preprocessing`."""
-    out = Preprocessing(_frames(fields.fields("frames"), limits), _audio(fields.fields("audio"), limits))
+    out = Preprocessing(_frames(fields.fields("frames")), _audio(fields.fields("audio")))
     fields.done()
     return out
 
 
-def _frames(fields: Fields, limits: Limits) -> FramePreprocessing:
+def _frames(fields: Fields) -> FramePreprocessing:
     source: Literal["frames", "faces"] = fields.choice("source", ("frames", "faces"))
     if (source == "faces") != fields.has("faces"):
         raise fields.error("faces", "belongs to the source `faces` and to no other")
     out = FramePreprocessing(
         source=source,
         rule=fields.choice("rule", ("uniform_index", "midpoint_time")),
-        count=fields.whole("count", 1, limits.frames),
+        count=fields.whole("count", 1, _FRAMES),
         height=fields.whole("height", 1, _SIDE),
         width=fields.whole("width", 1, _SIDE),
         resize=fields.choice("resize", ("stretch", "shorter_crop", "fit")),
@@ -86,11 +86,11 @@ def _point(fields: Fields, key: str) -> Point:
     return x, y
 
 
-def _audio(fields: Fields, limits: Limits) -> AudioPreprocessing:
+def _audio(fields: Fields) -> AudioPreprocessing:
     out = AudioPreprocessing(
         sample_rate=fields.whole("sample_rate", 8_000, 48_000),
         windows=fields.whole("windows", 1, 256),
-        window_seconds=fields.number("window_seconds", 0.01, min(60.0, limits.audio_seconds)),
+        window_seconds=fields.number("window_seconds", 0.01, 60.0),
         rule=fields.choice("rule", ("affectgpt",)),
         center=fields.choice("center", ("none", "window", "window_inplace")),
         normalise=fields.choice("normalise", ("none", "joint")),
@@ -179,7 +179,7 @@ def _llm_file(fields: Fields) -> LlmFile:
     return out
 
 
-def prompt(fields: Fields, limits: Limits) -> PromptSpec:
+def prompt(fields: Fields) -> PromptSpec:
     """`prompt`: markers and `{...}` stand only where what they stand for is there."""
     out = PromptSpec(
         add_bos=fields.flag("add_bos"),
@@ -195,7 +195,7 @@ def prompt(fields: Fields, limits: Limits) -> PromptSpec:
             "questions",
             1,
             64,
-            lambda at, value: fields.as_text(at, value, most=limits.question_chars, least=1),
+            lambda at, value: fields.as_text(at, value, most=_QUESTION_CHARS, least=1),
         ),
     )
     fields.done()
@@ -258,10 +258,10 @@ def labels(fields: Fields) -> LabelSpec:
     return out
 
 
-def generation(fields: Fields, limits: Limits) -> GenerationSpec:
+def generation(fields: Fields) -> GenerationSpec:
     """`generation`."""
     out = GenerationSpec(
-        max_new_tokens=fields.whole("max_new_tokens", 1, limits.new_tokens),
+        max_new_tokens=fields.whole("max_new_tokens", 1, _NEW_TOKENS),
         temperature=fields.number("temperature", 0.0, 10.0),
         top_p=fields.number("top_p", 1e-6, 1.0),
         top_k=fields.whole("top_k", 0, 1_000_000),

@@ -38,14 +38,14 @@ def is_known(folder: Path, stamp: str) -> bool:
     """Whether this very stamp was remembered for `folder`."""
     try:
         return _path(folder).read_text(encoding="utf-8") == stamp
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: a user without a home
         return False
 
 
 def remember(folder: Path, stamp: str) -> None:
     """Keep the stamp of `folder`. Where the cache can't be written the pack is hashed again next time."""
-    path = _path(folder)
-    with contextlib.suppress(OSError, OutputError):
+    with contextlib.suppress(OSError, OutputError, RuntimeError):
+        path = _path(folder)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_text_atomic(path, stamp)
 

@@ -22,16 +22,37 @@ _BLOCK = 1024**2
 
 def user_store() -> Path:
     """The folder of the user's packs: `$EMER_EDGE_PACKS`, else `$XDG_DATA_HOME/emer-edge/packs`."""
-    if chosen := os.environ.get("EMER_EDGE_PACKS"):
-        return Path(chosen).expanduser().absolute()
     data = os.environ.get("XDG_DATA_HOME", "")
-    root = Path(data) if data.startswith("/") else Path.home() / ".local" / "share"
+    try:
+        if chosen := os.environ.get("EMER_EDGE_PACKS"):
+            return Path(chosen).expanduser().absolute()
+        root = Path(data) if data.startswith("/") else Path.home() / ".local" / "share"
+    except RuntimeError as error:  # a user without a home
+        raise InputError(
+            "The folder of your packs can't be told.", str(error), "Set EMER_EDGE_PACKS to a folder."
+        ) from error
     return root / "emer-edge" / "packs"
+
+
+def _user_store_or_none() -> Path | None:
+    """The user's store where there can be one: what is built in needs no home."""
+    try:
+        return user_store()
+    except InputError:
+        return None
+
+
+def _is_pack(folder: Path) -> bool:
+    try:
+        return (folder / MANIFEST).is_file()
+    except OSError:  # another user's home, for example
+        return False
 
 
 def list_packs() -> list[Path]:
     """The folders of all packs by name. A user's pack hides the built-in one of the same name."""
-    found = {folder.name: folder for root in (BUILTIN, user_store()) for folder in _packs_in(root)}
+    roots = [root for root in (BUILTIN, _user_store_or_none()) if root is not None]
+    found = {folder.name: folder for root in roots for folder in _packs_in(root)}
     return [found[name] for name in sorted(found)]
 
 
@@ -55,8 +76,8 @@ def find_pack(name_or_path: str | Path) -> Path:
             f"{text} is not a pack.", f"It is not a folder with a {MANIFEST}.", "See `emer-edge packs list`."
         )
     if PACK_NAME.fullmatch(text):
-        for root in (user_store(), BUILTIN):
-            if (root / text / MANIFEST).is_file():
+        for root in (_user_store_or_none(), BUILTIN):
+            if root is not None and _is_pack(root / text):
                 return root / text
     names = ", ".join(folder.name for folder in list_packs()) or "none"
     raise PackNotFoundError(
