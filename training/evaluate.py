@@ -34,7 +34,7 @@ from training.pairs import FACE_LABELS, VOICE_LABELS, Example, Sampler
 from training.text import CANDIDATES, INDEX, Utterance, load_text
 from training.words import Bag, Quoter
 
-_MAX_ITEMS, _EXPLANATIONS, _LIMIT = 600, 120, 140
+_MAX_ITEMS, _EXPLANATIONS, _LIMIT = 500, 100, 140
 _RESAMPLES = 1000
 # What an explanation may only say of a modality that is given.
 _NAMES = {
@@ -283,6 +283,7 @@ def main(argv: list[str] | None = None) -> int:
         part |= words_figures(model, utterances, split)
         part |= pair_figures(model, sampler, seed=23)
         figures[split] = part
+        (out / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         print(json.dumps({split: part}, indent=1), file=sys.stderr, flush=True)
     if options.test:
         figures["another_corpus"] = voice_figures(model, out, "cross")
