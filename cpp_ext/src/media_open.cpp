@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -27,6 +28,19 @@ int deny_second_file(AVFormatContext*, AVIOContext**, const char*, int, AVDictio
 int interrupted(void* watch) { return static_cast<const Watch*>(watch)->over() ? 1 : 0; }
 
 bool is_picture(const AVStream& stream) { return (stream.disposition & AV_DISPOSITION_ATTACHED_PIC) != 0; }
+
+// A header of a few bytes can ask libav for 2 GiB at once. Its ceiling holds for the whole process, so it is only
+// ever raised: to what the largest frame allowed so far needs.
+void cap_allocations(std::int64_t pixels) {
+    static std::atomic<std::int64_t> ceiling{0};
+    constexpr std::int64_t least = std::int64_t{256} << 20;
+    constexpr std::int64_t bytes_per_pixel = 16;  // four channels of 16 bits, twice
+    const std::int64_t wanted = std::max(least, std::min(pixels, std::int64_t{1} << 40) * bytes_per_pixel);
+    std::int64_t now = ceiling.load();
+    while (now < wanted && !ceiling.compare_exchange_weak(now, wanted)) {
+    }
+    if (now < wanted) av_max_alloc(static_cast<std::size_t>(wanted));
+}
 
 std::string number(std::int64_t value) { return std::to_string(value); }
 
@@ -106,6 +120,7 @@ std::int64_t MediaFile::seek(void* self, std::int64_t offset, int whence) {
 }
 
 void MediaFile::open_demuxer() {
+    cap_allocations(limits_.pixels);
     av_log_set_level(AV_LOG_QUIET);  // libav would print to the caller's stderr; errors leave as exceptions
     format_ = avformat_alloc_context();
     auto* buffer = static_cast<unsigned char*>(av_malloc(kIoBytes));
@@ -126,7 +141,7 @@ void MediaFile::open_demuxer() {
     if (code >= 0) return;
     watch_.check();
     if (code == AVERROR(ENOMEM)) {
-        throw Error(Kind::limit, path_ + " asks for more streams or memory than allowed.",
+        throw Error(Kind::limit, path_ + " asks for more streams or more memory than allowed.",
                     "The ceiling is " + number(limits_.streams) + " streams.");
     }
     if (code == AVERROR(EINVAL) || code == AVERROR_DEMUXER_NOT_FOUND) {
