@@ -31,6 +31,9 @@ class Parity:
     same_best: float
 
 
+_LOG: list[Any] = []
+
+
 class Reference:
     """One GGUF file in llama.cpp with a plain context; a float32 cache without flash attention unless told
     otherwise.
@@ -41,9 +44,10 @@ class Reference:
 
         self._api: Any = api
         api.llama_backend_init()
-        # Quiet: what goes wrong shows in the results below.
-        self._log = api.llama_log_callback(lambda *_: None)
-        api.llama_log_set(self._log, None)
+        # Quiet: what goes wrong shows in the results below. llama.cpp keeps the callback for good, so do we.
+        if not _LOG:
+            _LOG.append(api.llama_log_callback(lambda *_: None))
+        api.llama_log_set(_LOG[0], None)
         settings = api.llama_model_default_params()
         settings.n_gpu_layers = 0
         self._model = api.llama_model_load_from_file(str(path).encode(), settings)

@@ -1,4 +1,4 @@
-"""The native part. Errors are CoreError(kind, what, why); arrays in must have the stated dtype and be C-contiguous."""
+"""The native part. Errors are CoreError(kind, what, why); arrays must have the stated dtype, C-contiguous."""
 
 from __future__ import annotations
 

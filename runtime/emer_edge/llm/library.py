@@ -89,6 +89,8 @@ class Library:
     def load_model(self, path: Path, device: str) -> Any:
         """Map a GGUF file; raises DeviceError or PackError."""
         api = self.api
+        # The log has one listener per process; another user of llama.cpp may have come and gone since.
+        api.llama_log_set(self._keep[0], None)
         if device == "cuda" and not api.llama_supports_gpu_offload():
             raise DeviceError(
                 "The language model can't run on a GPU.",
