@@ -52,7 +52,7 @@ public:
           limits_(limits),
           watch_(watch),
           orientation_(Orientation::from_matrix(display_matrix(stream_))),
-          reel_(file, stream_index, limits, watch),
+          reel_(file, stream_index, request.kept_bytes, limits, watch),
           sink_(request, orientation_, limits.pixels),
           frame_(make_frame()),
           previous_(make_frame()) {}

@@ -12,7 +12,6 @@ namespace emer::libav {
 
 namespace {
 
-constexpr std::size_t kKeptBytes = std::size_t{48} << 20;
 constexpr std::size_t kKeptPackets = 100'000;
 
 Bitstream bitstream(AVCodecID id) {
@@ -29,8 +28,14 @@ Bitstream bitstream(AVCodecID id) {
 
 }  // namespace
 
-PacketReel::PacketReel(MediaFile& file, int stream_index, const MediaLimits& limits, const Watch& watch)
-    : limits_(limits), watch_(watch), path_(file.path()), stream_index_(stream_index), current_(make_packet()) {
+PacketReel::PacketReel(MediaFile& file, int stream_index, std::size_t most_kept_bytes, const MediaLimits& limits,
+                       const Watch& watch)
+    : limits_(limits),
+      watch_(watch),
+      path_(file.path()),
+      stream_index_(stream_index),
+      most_kept_bytes_(most_kept_bytes),
+      current_(make_packet()) {
     const AVStream& stream = *file.format().streams[stream_index];
     const AVCodecParameters& parameters = *stream.codecpar;
     const BitstreamReader reader =
@@ -62,7 +67,7 @@ void PacketReel::add(const AVPacket& packet, const BitstreamReader& reader) {
     index_.push_back(entry);
     if (!keeping_) return;
     kept_bytes_ += static_cast<std::size_t>(packet.size);
-    if (kept_bytes_ > kKeptBytes || kept_.size() >= kKeptPackets) {
+    if (kept_bytes_ > most_kept_bytes_ || kept_.size() >= kKeptPackets) {
         keeping_ = false;
         kept_.clear();
         kept_.shrink_to_fit();

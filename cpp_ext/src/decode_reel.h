@@ -14,7 +14,8 @@ namespace emer::libav {
 // Keeps the packets of ordinary clips; a large clip is opened and read again instead.
 class PacketReel {
 public:
-    PacketReel(MediaFile& file, int stream_index, const MediaLimits& limits, const Watch& watch);
+    PacketReel(MediaFile& file, int stream_index, std::size_t most_kept_bytes, const MediaLimits& limits,
+               const Watch& watch);
 
     // Packets that carry data, as the demuxer gave them. Time stamps are checked by the caller.
     std::vector<IndexEntry>& index() { return index_; }
@@ -34,6 +35,7 @@ private:
     int stream_index_;
     std::vector<IndexEntry> index_;
     std::vector<Packet> kept_;
+    std::size_t most_kept_bytes_;
     std::size_t kept_bytes_ = 0;
     bool keeping_ = true;
     std::int64_t damaged_ = 0;

@@ -1,6 +1,6 @@
 """Feeds mutated clips to probe and decode: nothing but EmerError may come out, and memory must not grow.
 
-    python -m tests.fuzz.fuzz_media 20000 [--backend pyav] [--seed 1] [--only 1234]
+    python tests/fuzz/fuzz_media.py --count 20000 [--backend pyav] [--seed 1] [--only 1234]
 
 Every mutation follows from the seed and its number, so `--only` repeats one. A crash of the process leaves
 the guilty clip in the folder that is printed first.
@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from emer_edge.errors import EmerError
 from emer_edge.limits import Limits
@@ -81,7 +83,7 @@ def resident_bytes() -> int:
 def main() -> int:
     """0 when nothing but EmerError came out and memory stayed flat."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("count", type=int, nargs="?", default=2_000)
+    parser.add_argument("--count", type=int, default=2_000)
     parser.add_argument("--backend", choices=("auto", "native", "pyav"), default="auto")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, default=None)

@@ -24,6 +24,7 @@ struct FrameRequest {
     int count = 8;
     OutputSpec output;
     int threads = 0;  // 0: chosen by size, at most 4
+    std::size_t kept_bytes = std::size_t{48} << 20;  // of packets held in memory; a larger clip is read again instead
 };
 
 struct FrameResult {
