@@ -16,7 +16,10 @@ from pathlib import Path
 from training import assemble, embeddings, evaluate, faces, language, tokenizer, voices
 
 # Minutes at --scale 1: the shares the published pack was trained with on two busy cores.
-_FACE_MINUTES, _VOICE_MINUTES, _LANGUAGE_MINUTES = 25.0, 15.0, 40.0
+_FACE_MINUTES, _VOICE_MINUTES, _LANGUAGE_MINUTES, _POLISH_MINUTES = 25.0, 15.0, 30.0, 6.5
+
+# A second, short fall of the rate from half its height: quotes and labels gain, as after any cooling.
+_POLISH = ("--stage", "joint", "--name", "final", "--init", "joint", "--scale", "0.5", "--decay-from", "0")
 
 
 def steps(options: argparse.Namespace) -> list[tuple[str, Callable[[list[str]], int], list[str]]]:
@@ -34,6 +37,7 @@ def steps(options: argparse.Namespace) -> list[tuple[str, Callable[[list[str]], 
         ("embeddings", embeddings.main, [*place, *final]),
         ("tokenizer", tokenizer.main, place),
         ("language", language.main, [*place, *threads, "--stage", "joint", *minutes(_LANGUAGE_MINUTES)]),
+        ("polish", language.main, [*place, *threads, *_POLISH, *minutes(_POLISH_MINUTES)]),
         ("evaluate", evaluate.main, [*place, *(["--test"] if options.test else [])]),
         ("assemble", assemble.main, ["--out", str(options.out)]),
     ]

@@ -264,7 +264,7 @@ def main(argv: list[str] | None = None) -> int:
     """Write the pack and say how large it is."""
     parser = argparse.ArgumentParser(prog="python -m training.assemble", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/training"))
-    parser.add_argument("--checkpoint", default="joint", help="name of the language checkpoint")
+    parser.add_argument("--checkpoint", default="final", help="name of the language checkpoint")
     parser.add_argument("--pack", type=Path, help="folder to write, default OUT/pack/emer-nano")
     parser.add_argument("--figures", type=Path, help="also write all figures to this JSON file")
     options = parser.parse_args(argv)

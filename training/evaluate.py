@@ -265,7 +265,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("build/training"))
-    parser.add_argument("--checkpoint", default="joint")
+    parser.add_argument("--checkpoint", default="final")
     parser.add_argument("--test", action="store_true", help="also the test splits and the unseen corpus")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)

@@ -224,7 +224,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--init", help="checkpoint whose weights start the stage, default 'words' for 'joint'"
     )
     parser.add_argument(
-        "--decay-from", type=float, default=0.35, help="share of the time after which the rate falls"
+        "--decay-from", type=float, default=0.45, help="share of the time after which the rate falls"
     )
     parser.add_argument("--scale", type=float, default=1.0, help="factor of all learning rates")
     parser.add_argument("--threads", type=int, default=2)

@@ -83,6 +83,6 @@ def test_steps_follow_each_other_and_scale(tmp_path: Path) -> None:
     options = argparse.Namespace(corpus=tmp_path, out=tmp_path, scale=0.5, threads=1, test=False)
     todo = recipe.steps(options)
     assert [name for name, _, _ in todo][:4] == ["faces", "voices", "embeddings", "tokenizer"]
-    assert "20.0" in {name: line for name, _, line in todo}["language"]
+    assert "15.0" in {name: line for name, _, line in todo}["language"]
     with pytest.raises(SystemExit):
         recipe.main(["--corpus", str(tmp_path), "--from-step", "nothing"])
