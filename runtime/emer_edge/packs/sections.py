@@ -29,7 +29,7 @@ from emer_edge.packs.records import (
 from emer_edge.results import Modality
 
 _SIDE = 4096
-_FRAMES, _QUESTION_CHARS, _NEW_TOKENS = 1024, 16_000, 1_000_000
+_FRAMES, _QUESTION_CHARS, _NEW_TOKENS = 64, 2000, 2048
 _WIDTH = 65_536
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _PLACEHOLDER = re.compile(r"\{[A-Za-z_]*\}")
