@@ -1,4 +1,4 @@
-"""The developer's sessions: `nox -s lint tests cpp fuzz`; scripts/test.sh runs the first three without nox."""
+"""The developer's sessions: `nox -s lint tests cpp fuzz`; scripts/test.sh runs the first three alone."""
 
 from __future__ import annotations
 
