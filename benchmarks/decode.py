@@ -17,11 +17,11 @@ from typing import Any
 
 import av
 import numpy as np
-from emer_edge.media.source import AudioSpec, FrameSpec, open_media
 from PIL import Image
 
 from benchmarks.environment import environment, median
 from emer_edge.limits import Limits
+from emer_edge.media.source import AudioSpec, FrameSpec, open_media
 
 SPEC = FrameSpec(
     rule="uniform_index",
