@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from examples.make_demo_clip import write_clip
 
+EXPORTER_NEEDS = [name for name in ("torch", "tokenizers", "onnxscript") if find_spec(name) is None]
+collect_ignore_glob = ["unit/export/test_*.py", "unit/training/test_*.py"] if EXPORTER_NEEDS else []
 SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -45,3 +48,12 @@ def made_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     make_clips(folder)
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out, since ignored files show nowhere else."""
+    if EXPORTER_NEEDS:
+        terminalreporter.write_line(
+            f"left out: the tests of exporter and training, without {', '.join(EXPORTER_NEEDS)}; "
+            "for them: pip install -e .[export]"
+        )
