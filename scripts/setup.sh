@@ -11,26 +11,21 @@ venv="${EMER_EDGE_VENV:-.venv}"
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 stop() { printf 'setup stopped: %s\n  %s\n  %s\n' "$1" "$2" "$3" >&2; exit 1; }
 
-# 1. Python 3.10 or newer.
+# 1. System packages: Python, the compiler, and libav's headers for the native decoder.
 python="${PYTHON:-python3}"
-command -v "$python" >/dev/null || stop "there is no $python." "emer-edge is a Python program." "Install Python 3.10 or newer, or set PYTHON."
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-  stop "$("$python" --version) is too old." "emer-edge needs Python 3.10 or newer." "Install one and set PYTHON=/path/to/python3."
-
-# 2. System packages: the compiler, and libav's headers for the native decoder.
 missing=()
+if ! command -v "$python" >/dev/null; then
+  missing+=(python3 python3-venv python3-dev)
+else
+  "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  "$python" -c 'import sysconfig, pathlib, sys; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' ||
+    missing+=(python3-dev)
+fi
 command -v g++ >/dev/null || missing+=(g++)
 command -v pkg-config >/dev/null || missing+=(pkg-config)
-command -v git >/dev/null || missing+=(git)
-"$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
-"$python" -c 'import sysconfig, pathlib, sys; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' || missing+=(python3-dev)
-if command -v pkg-config >/dev/null; then
-  for library in libavformat libavcodec libavutil libswscale libswresample; do
-    pkg-config --exists "$library" || missing+=("$library-dev")
-  done
-else
-  missing+=(libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev)
-fi
+for library in libavformat libavcodec libavutil libswscale libswresample; do
+  pkg-config --exists "$library" 2>/dev/null || missing+=("$library-dev")
+done
 if [ ${#missing[@]} -gt 0 ]; then
   as_root=""
   if [ "$(id -u)" -ne 0 ]; then
@@ -38,18 +33,26 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
   if command -v apt-get >/dev/null && [ "$as_root" != none ]; then
     say "installing system packages: ${missing[*]}"
+    install() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
     $as_root apt-get update -qq || true
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
-      say "apt-get could not install all of them; going on with what is there"
+    install "${missing[@]}" || for package in "${missing[@]}"; do
+      install "$package" || say "apt-get could not install $package; going on without it"
+    done
   else
     say "can't install system packages here (no root): ${missing[*]}"
     say "  run: sudo apt-get install ${missing[*]}"
   fi
 fi
-command -v g++ >/dev/null || command -v clang++ >/dev/null ||
-  stop "there is no C++ compiler." "The native part and llama.cpp are built on this machine." "Run: sudo apt-get install g++"
+
+# 2. What can't be done without.
+command -v "$python" >/dev/null ||
+  stop "there is no $python." "emer-edge is a Python program." "Install Python 3.10 or newer, or set PYTHON."
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+  stop "$("$python" --version) is too old." "emer-edge needs Python 3.10 or newer." "Install one and set PYTHON=/path/to/python3."
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
   stop "Python can't make virtual environments." "The module ensurepip is missing." "Run: sudo apt-get install python3-venv"
+command -v g++ >/dev/null || command -v clang++ >/dev/null ||
+  stop "there is no C++ compiler." "The native part and llama.cpp are built on this machine." "Run: sudo apt-get install g++"
 
 # 3. The virtual environment.
 if [ ! -x "$venv/bin/python" ]; then
