@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Sets up what is missing and runs the main job: what does the person in the clip feel, and why?
-# Usage: scripts/demo.sh [CLIP] [options of emer-edge infer]
+# Usage: scripts/demo.sh [CLIP] [options of emer-edge infer]     (the clip comes first)
 # Without a clip it draws one: no recording of a person may be shipped with the project.
 set -euo pipefail
+# The clip is named from where the caller stands.
+[ $# -gt 0 ] && [ -e "$1" ] && set -- "$(realpath -- "$1")" "${@:2}"
 cd "$(dirname "$0")/.."
 scripts/setup.sh
 venv="${EMER_EDGE_VENV:-.venv}"

@@ -55,16 +55,20 @@ command -v g++ >/dev/null || command -v clang++ >/dev/null ||
   stop "there is no C++ compiler." "The native part and llama.cpp are built on this machine." "Run: sudo apt-get install g++"
 
 # 3. The virtual environment.
-if [ ! -x "$venv/bin/python" ]; then
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then  # absent, or left half made
   say "making the virtual environment $venv"
-  "$python" -m venv "$venv"
+  "$python" -m venv --clear "$venv"
   "$venv/bin/python" -m pip install -q --disable-pip-version-check -U "pip>=23.3" || true
 fi
 
 # 4. The packages and the native build, again only when something they are made from has changed.
 stamp="$venv/.emer-edge-setup"
-now="$extras $(cat pyproject.toml CMakeLists.txt $(find cpp_ext -type f | LC_ALL=C sort) | sha256sum | cut -d' ' -f1)"
-if [ "$(cat "$stamp" 2>/dev/null)" = "$now" ] || { [ -z "$extras" ] && [ "$(cat "$stamp" 2>/dev/null)" = "[dev]$now" ]; }; then
+libav="$(pkg-config --modversion libavformat libavcodec libavutil libswscale libswresample 2>&1 || true)"
+made_from="$({ cat pyproject.toml CMakeLists.txt; find cpp_ext -type f -print0 | LC_ALL=C sort -z | xargs -0 cat; echo "$libav"; } | sha256sum | cut -d' ' -f1)"
+now="$extras $made_from"
+done_before="$(cat "$stamp" 2>/dev/null || true)"
+if { [ "$done_before" = "$now" ] || { [ -z "$extras" ] && [ "$done_before" = "[dev]$now" ]; }; } &&
+  "$venv/bin/python" -c 'import emer_edge._core' 2>/dev/null; then
   say "everything is set up already"
   exit 0
 fi

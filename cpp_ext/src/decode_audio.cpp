@@ -31,7 +31,8 @@ public:
         file.only(stream_index);
         result_.sample_rate = request.sample_rate;
         const double most = request.max_seconds > 0.0 ? std::min(request.max_seconds, limits.audio_seconds) : limits.audio_seconds;
-        most_samples_ = static_cast<std::size_t>(std::ceil(most * request.sample_rate));
+        // Beyond 2^62 a cast is undefined; no clip is that long.
+        most_samples_ = static_cast<std::size_t>(std::min(std::ceil(most * request.sample_rate), 4e18));
         cut_is_asked_for_ = request.max_seconds > 0.0 && request.max_seconds <= limits.audio_seconds;
     }
 
@@ -40,8 +41,10 @@ public:
 private:
     void send(const AVPacket* packet);
     void take(const AVFrame& frame);
+    void convert_frame(const AVFrame& frame);
     void convert(const std::uint8_t** data, int samples);
-    bool full() const { return result_.samples.size() >= most_samples_; }
+    // One sample past the ceiling settles that there is more.
+    bool full() const { return result_.samples.size() > most_samples_; }
 
     MediaFile& file_;
     const AVStream& stream_;
@@ -103,7 +106,7 @@ void AudioDecode::send(const AVPacket* packet) {
 
 void AudioDecode::take(const AVFrame& frame) {
     const SoundFormat sound{static_cast<AVSampleFormat>(frame.format), frame.sample_rate, channel_count(frame)};
-    if (frame.nb_samples <= 0) return;
+    if (frame.nb_samples <= 0 || full()) return;
     if (!can_resample(sound)) {
         throw Error(Kind::unsupported_media, file_.path() + ": the sound can't be resampled.",
                     std::to_string(sound.channels) + " channels at " + std::to_string(sound.sample_rate) + " Hz.");
@@ -120,7 +123,23 @@ void AudioDecode::take(const AVFrame& frame) {
             result_.start_seconds = static_cast<double>(pts) * av_q2d(stream_.time_base) - file_.zero_seconds();
         }
     }
-    convert(const_cast<const std::uint8_t**>(frame.extended_data), frame.nb_samples);
+    convert_frame(frame);
+}
+
+// A frame of raw sound may be as long as the file, and grow sixteenfold: in blocks, the ceiling is met in time.
+void AudioDecode::convert_frame(const AVFrame& frame) {
+    constexpr int block = 1 << 16;
+    const bool planar = av_sample_fmt_is_planar(sound_.format) != 0;
+    const auto bytes = static_cast<std::size_t>(av_get_bytes_per_sample(sound_.format));
+    const std::size_t step = planar ? bytes : bytes * static_cast<std::size_t>(sound_.channels);
+    std::vector<const std::uint8_t*> planes(planar ? static_cast<std::size_t>(sound_.channels) : 1);
+    for (int done = 0; done < frame.nb_samples && !full(); done += block) {
+        watch_.check();
+        for (std::size_t plane = 0; plane < planes.size(); ++plane) {
+            planes[plane] = frame.extended_data[plane] + static_cast<std::size_t>(done) * step;
+        }
+        convert(planes.data(), std::min(block, frame.nb_samples - done));
+    }
 }
 
 // Appends what the resampler gives; without data, what it still holds.

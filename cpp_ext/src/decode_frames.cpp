@@ -250,6 +250,7 @@ void FrameDecode::receive(AVCodecContext& codec) {
 
 void FrameDecode::take(const AVFrame& frame) {
     if ((frame.flags & AV_FRAME_FLAG_CORRUPT) != 0 || frame.decode_error_flags != 0) ++errors_;
+    if (plan_.by_pts && frame.pts == AV_NOPTS_VALUE) return;  // it has no place among the targets
     const std::int64_t key = plan_.by_pts ? frame.pts : shown_;
     ++shown_;
     if (!replace_) {

@@ -22,19 +22,17 @@ std::string dialogue_text(const char* ass) {
         if (*at == ',') ++commas;
     }
     std::string text;
-    int depth = 0;
     for (; *at != '\0'; ++at) {
-        if (*at == '{') {
-            ++depth;
-        } else if (*at == '}' && depth > 0) {
-            --depth;
-        } else if (depth == 0 && at[0] == '\\' && (at[1] == 'N' || at[1] == 'n')) {
+        const char* close = *at == '{' ? std::strchr(at, '}') : nullptr;
+        if (close != nullptr) {
+            at = close;  // a group of overrides; an open brace without its end is text
+        } else if (at[0] == '\\' && (at[1] == 'N' || at[1] == 'n')) {
             text += '\n';
             ++at;
-        } else if (depth == 0 && at[0] == '\\' && at[1] == 'h') {
+        } else if (at[0] == '\\' && at[1] == 'h') {
             text += ' ';
             ++at;
-        } else if (depth == 0) {
+        } else {
             text += *at;
         }
     }

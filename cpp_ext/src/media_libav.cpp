@@ -75,9 +75,12 @@ int channel_count(const AVFrame& frame) { return frame.channels; }
 namespace {
 
 SwrContext* allocate(const SoundFormat& sound, int sample_rate) {
-    return swr_alloc_set_opts(nullptr, AV_CH_LAYOUT_MONO, AV_SAMPLE_FMT_FLT, sample_rate,
-                              av_get_default_channel_layout(sound.channels), sound.format, sound.sample_rate, 0,
-                              nullptr);
+    SwrContext* context = swr_alloc_set_opts(nullptr, AV_CH_LAYOUT_MONO, AV_SAMPLE_FMT_FLT, sample_rate,
+                                             av_get_default_channel_layout(sound.channels), sound.format,
+                                             sound.sample_rate, 0, nullptr);
+    // Some channel counts have no default layout; the count alone does.
+    if (context != nullptr) av_opt_set_int(context, "ich", sound.channels, 0);
+    return context;
 }
 
 }  // namespace

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
 #include <new>
 #include <vector>
 
@@ -32,14 +32,15 @@ bool is_picture(const AVStream& stream) { return (stream.disposition & AV_DISPOS
 // A header of a few bytes can ask libav for 2 GiB at once. Its ceiling holds for the whole process, so it is only
 // ever raised: to what the largest frame allowed so far needs.
 void cap_allocations(std::int64_t pixels) {
-    static std::atomic<std::int64_t> ceiling{0};
+    static std::mutex turn;
+    static std::int64_t ceiling = 0;
     constexpr std::int64_t least = std::int64_t{256} << 20;
     constexpr std::int64_t bytes_per_pixel = 16;  // four channels of 16 bits, twice
     const std::int64_t wanted = std::max(least, std::min(pixels, std::int64_t{1} << 40) * bytes_per_pixel);
-    std::int64_t now = ceiling.load();
-    while (now < wanted && !ceiling.compare_exchange_weak(now, wanted)) {
-    }
-    if (now < wanted) av_max_alloc(static_cast<std::size_t>(wanted));
+    const std::lock_guard<std::mutex> lock(turn);
+    if (ceiling >= wanted) return;
+    av_max_alloc(static_cast<std::size_t>(wanted));
+    ceiling = wanted;
 }
 
 std::string number(std::int64_t value) { return std::to_string(value); }

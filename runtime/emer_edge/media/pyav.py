@@ -190,7 +190,11 @@ def _sound(container: Any, stream: Any, spec: AudioSpec, limits: Limits, watch: 
     shape: tuple[Any, ...] = ()
 
     def convert(frame: Any) -> int:
-        pieces = [piece.to_ndarray().mean(axis=0, dtype=np.float32) for piece in resampler.resample(frame)]
+        # Packed: with more than eight planes to_ndarray() reads past those that it is given.
+        pieces = [
+            piece.to_ndarray().reshape(-1, piece.layout.nb_channels).mean(axis=1, dtype=np.float32)
+            for piece in resampler.resample(frame)
+        ]
         parts.extend(pieces)
         return sum(len(piece) for piece in pieces)
 
@@ -209,12 +213,12 @@ def _sound(container: Any, stream: Any, spec: AudioSpec, limits: Limits, watch: 
             now = (frame.format.name, frame.layout.name, frame.sample_rate)
             if now != shape:
                 have += 0 if resampler is None else convert(None)
-                resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=spec.sample_rate)
+                resampler = av.AudioResampler(format="flt", layout=frame.layout, rate=spec.sample_rate)
                 shape = now
             have += convert(frame)
-        if have >= most:
+        if have > most:
             break
-    if resampler is not None and have < most:
+    if resampler is not None and have <= most:
         have += convert(None)
     if not have:
         raise MediaError("The clip holds no sound that can be decoded.", todo=CONVERT)
