@@ -23,6 +23,7 @@ from emer_edge.llm.prompt import PromptPart, PromptTemplate, Text, build_prompt
 from emer_edge.media import face_detector
 from emer_edge.media.face_detector import Detector
 from emer_edge.packs.manifest import EncoderFile, EncoderSpec, Manifest
+from emer_edge.packs.stamps import cache_folder
 from emer_edge.packs.store import find_pack
 from emer_edge.packs.verify import open_pack
 from emer_edge.results import Modality
@@ -170,9 +171,7 @@ class Session:
 
 def _engine_cache() -> Path | None:
     """Where built TensorRT engines are kept; None for a user without a home."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        root = Path(base) if base.startswith("/") else Path.home() / ".cache"
+        return cache_folder() / "engines"
     except RuntimeError:
         return None
-    return root / "emer-edge" / "engines"

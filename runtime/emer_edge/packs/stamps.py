@@ -50,7 +50,12 @@ def remember(folder: Path, stamp: str) -> None:
         write_text_atomic(path, stamp)
 
 
-def _path(folder: Path) -> Path:
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/emer-edge`, by default below the home; RuntimeError for a user without a home."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     root = Path(base) if base.startswith("/") else Path.home() / ".cache"
-    return root / "emer-edge" / "verified" / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()}.json"
+    return root / "emer-edge"
+
+
+def _path(folder: Path) -> Path:
+    return cache_folder() / "verified" / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()}.json"
