@@ -39,10 +39,26 @@ class LlmFigures:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """Confidence of every candidate label, and the labels that are reported, the best first."""
+
+    scores: Mapping[str, float]
+    reported: Sequence[str]
+
+
+@dataclass(frozen=True)
 class _Labels:
     top: bool
     same: bool
     difference: float
+
+
+def _compare(truth: Scored, found: Scored) -> _Labels:
+    return _Labels(
+        truth.reported[:1] == found.reported[:1],
+        set(truth.reported) == set(found.reported),
+        max(abs(truth.scores[label] - found.scores[label]) for label in truth.scores),
+    )
 
 
 def kl_and_agreement(truth: Tensor, found: Tensor) -> tuple[float, float]:
@@ -64,6 +80,7 @@ class Figures:
     _ids: list[bool] = field(default_factory=list)
     _words: dict[str, list[LlmFigures]] = field(default_factory=dict)
     _labels: dict[str, list[_Labels]] = field(default_factory=dict)
+    _encoder_labels: dict[str, list[_Labels]] = field(default_factory=dict)
 
     def embeddings(
         self,
@@ -97,19 +114,13 @@ class Figures:
         """Take what one quantisation said about one clip."""
         self._words.setdefault(name, []).append(figures)
 
-    def labels(
-        self,
-        key: str,
-        truth: Mapping[str, float],
-        found: Mapping[str, float],
-        chosen: Sequence[str],
-        said: Sequence[str],
-    ) -> None:
-        """Take confidences and reported labels of one clip: torch's, then the pack's."""
-        difference = max(abs(truth[label] - found[label]) for label in truth)
-        self._labels.setdefault(key, []).append(
-            _Labels(chosen[:1] == said[:1], set(chosen) == set(said), difference)
-        )
+    def labels(self, key: str, truth: Scored, found: Scored) -> None:
+        """Take one clip's labels: all of it in torch, then the pack's by `precision quantisation`."""
+        self._labels.setdefault(key, []).append(_compare(truth, found))
+
+    def encoder_labels(self, precision: str, truth: Scored, found: Scored) -> None:
+        """Take one clip's labels by the same language model: with torch's encoders, then with the pack's."""
+        self._encoder_labels.setdefault(precision, []).append(_compare(truth, found))
 
     def result(self, clips: int) -> dict[str, Any]:
         """What a manifest's `parity` says."""
@@ -123,8 +134,10 @@ class Figures:
         )
         for name, figures in self._words.items():
             stages[f"llm.{name}"] = _words(name, figures)
+        for precision, pairs in self._encoder_labels.items():
+            stages[f"labels.{precision}"] = _label_row(precision, pairs)
         for key, pairs in self._labels.items():
-            stages[f"labels.{key.replace(' ', '.')}"] = _label_row(key.split(" ")[0], pairs)
+            stages[f"labels.{key.replace(' ', '.')}"] = _label_row("", pairs)
         return {
             "reference": REFERENCE,
             "clips": clips,

@@ -24,7 +24,7 @@ from emer_edge.pipeline import Perception, answer
 from emer_edge.session import Session
 from emer_export.graphs.qwen import Segment, StreamedModel
 from emer_export.parity import Reference
-from emer_export.proof_figures import Figures, LlmFigures, kl_and_agreement
+from emer_export.proof_figures import Figures, LlmFigures, Scored, kl_and_agreement
 from emer_export.proof_prompts import PublishedPrompt
 from emer_export.proof_trials import Report, Rows, Trial, nobody
 from emer_export.sources import Sources
@@ -94,7 +94,13 @@ class WordProof:
         for precision, soft in trial.by_precision.items():
             if default or precision == encoders.default:
                 said.scores[f"{precision} {name}"] = self._scores(trial, soft)
-        rows = self._published.rows(self._prompt(trial, QUESTION), trial.by_precision[encoders.default], llm)
+        if default:
+            truth = self._scored(self._scores(trial, trial.soft))
+            for precision in trial.by_precision:
+                found = self._scored(said.scores[f"{precision} {name}"])
+                self._figures.encoder_labels(precision, truth, found)
+        # Torch's soft tokens: what is measured here is the file of the language model alone.
+        rows = self._published.rows(self._prompt(trial, QUESTION), trial.soft, llm)
         path = self._session.folder / self._manifest.llm.files[name].path
         # Room for the prompt and the words alone: llama.cpp reserves logits for every row there can be.
         n_ctx = min(self._manifest.llm.n_ctx, len(rows) + GREEDY_TOKENS)
@@ -153,10 +159,11 @@ class WordProof:
                 self._judge_labels(_label_scores(asked, rows, paths, self._manifest.labels.temperature), own)
 
     def _judge_labels(self, truth: dict[str, float], own: _Said) -> None:
-        chosen = [emotion.label for emotion in choose_emotions(self._manifest, truth, ())]
         for key, scores in own.scores.items():
-            found = [emotion.label for emotion in choose_emotions(self._manifest, scores, ())]
-            self._figures.labels(key, truth, scores, chosen, found)
+            self._figures.labels(key, self._scored(truth), self._scored(scores))
+
+    def _scored(self, scores: dict[str, float]) -> Scored:
+        return Scored(scores, [emotion.label for emotion in choose_emotions(self._manifest, scores, ())])
 
     def _forest(
         self, model: StreamedModel, trial: Trial, own: _Said, paths: dict[str, list[int]]

@@ -58,6 +58,7 @@ def test_every_stage_is_the_published_model(exported: tuple[Path, dict[str, Any]
     assert stages["llm.F32"]["same_greedy_text"] == stages["llm.F16"]["same_greedy_text"] == 1
     assert stages["llm.Q8_0"]["kl_divergence"] > stages["llm.F32"]["kl_divergence"] >= 0
     assert stages["labels.fp32.F32"]["same_label_set"] == 1
+    assert stages["labels.int8"]["bounds"] == ["same top label on 97% of clips"]
     assert json.loads((folder / "manifest.json").read_text())["parity"] == parity
     assert "| vision.fp32 |" in (folder / "CARD.md").read_text()
 
