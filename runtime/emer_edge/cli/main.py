@@ -17,6 +17,7 @@ HOMES = {
     "eval": "emer_edge.cli.eval:eval_",
     "packs": "emer_edge.cli.packs:packs",
     "export": "emer_edge.cli.export:export",
+    "doctor": "emer_edge.cli.doctor:doctor",
     "config": "emer_edge.cli.config:config",
     "completion": "emer_edge.cli.completion:completion",
 }

@@ -43,6 +43,13 @@ def available_devices() -> list[str]:
     return [device for device, provider in PROVIDERS.items() if provider in names]
 
 
+def build_info() -> str:
+    """What ONNX Runtime says about its own build: commit, compiler flags."""
+    import onnxruntime
+
+    return str(onnxruntime.get_build_info())
+
+
 class OnnxNetwork:
     """One graph, loaded: one tensor in, one or more out. Any number of threads may call `run` at once.
 

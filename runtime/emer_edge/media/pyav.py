@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,13 @@ class PyavSource:
         watch = watch or Watch(self._limits, cancel)
         with _errors(self.path), _container(self.path, self._limits, watch) as container:
             yield container, watch
+
+
+def decoders(names: Iterable[str]) -> list[str]:
+    """Those of libav's decoders, by name, that PyAV's build has."""
+    import av
+
+    return [name for name in names if name in av.codecs_available]
 
 
 def resample_mono(samples: NDArray[np.float32], from_rate: int, to_rate: int) -> NDArray[np.float32]:
