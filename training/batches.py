@@ -51,6 +51,12 @@ class Sequence:
         self.targets += targets
         self.weights += weights
 
+    def end_at_label(self) -> None:
+        """Leave out the rows behind the one that predicts the label, and every other target."""
+        for name in ("ids", "positions", "branch", "targets"):
+            setattr(self, name, getattr(self, name)[: self.soft + 1])
+        self.weights = [0.0] * self.soft + [1.0]
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -122,9 +128,12 @@ class Encoder:
             made.extend(rows, number, [0] * quiet + said, weights)
         return made
 
-    def batch(self, examples: list[Example]) -> Batch:
-        """Encode and pad examples."""
+    def batch(self, examples: list[Example], *, label_only: bool = False) -> Batch:
+        """Encode and pad examples; with `label_only`, nothing behind the label of the label answer."""
         sequences = [self.sequence(example) for example in examples]
+        if label_only:
+            for item in sequences:
+                item.end_at_label()
         longest = max(len(item.ids) for item in sequences)
 
         def padded(name: str, fill: int) -> Tensor:

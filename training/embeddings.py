@@ -222,7 +222,7 @@ def head_figures(options: argparse.Namespace, arrays: Arrays) -> dict[str, Any]:
 
 
 def _shares(evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Undo Evidence.forward: evidence [n, classes] -> shares [n, classes]."""
+    """Undo the scale of evidence [n, classes] -> shares [n, classes]."""
     weights = np.exp((evidence - 1) * 2)
     return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 

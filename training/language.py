@@ -36,6 +36,9 @@ _INNER = 512
 # Rows are as large as what layers add to them, so that they are not drowned; the last norm makes up for it.
 _ROW_SCALE, _LAST_NORM = 0.6, 0.06
 _BATCH = 20
+# Between any two batches of examples come so many of lines of text alone: words are the hardest to learn, and
+# a line of which only the label is asked costs a fifth of an example.
+_LINES_BETWEEN, _LINES = 1, 64
 # Examples are drawn in lots and sorted by length, so that a batch pads little.
 _LOT = 10
 _MUON_RATE, _ADAM_RATE, _TABLE_RATE, _DECAY = 0.02, 2e-3, 0.015, 0.01
@@ -88,7 +91,8 @@ class Network(nn.Module):
         soft = batch.shares.sum(1) > 0
         label = -(batch.shares[soft] * scores[soft][:, candidates]).sum(1).mean()
         told = batch.weights * ~soft
-        return (each * told).sum() / told.sum() + _LABEL_LOSS * label, label
+        # No target but labels in a batch of lines alone.
+        return (each * told).sum() / told.sum().clamp(min=1.0) + _LABEL_LOSS * label, label
 
 
 def _start(config: LanguageConfig, bag: Bag, encoder: Encoder) -> tuple[Network, list[circuits.Planted]]:
@@ -152,6 +156,11 @@ class Trainer:
             )
         )
         lot = [self.encoder.batch(drawn[i : i + _BATCH]) for i in range(0, len(drawn), _BATCH)]
+        lines = [self.sampler.draw_line(self.rng) for _ in range(_LINES * _LINES_BETWEEN * _LOT)]
+        lines.sort(key=lambda example: len(example.subtitle or ""))
+        lot += [
+            self.encoder.batch(lines[i : i + _LINES], label_only=True) for i in range(0, len(lines), _LINES)
+        ]
         self.rng.shuffle(lot)
         return lot
 

@@ -51,8 +51,10 @@ _PRIOR = {
 }
 # Spoken dialogue is what subtitles hold; most of the other lines were written.
 _COPIES = {"meld": 3}
+# Of lines alone, so many are drawn as they occur and the others by label, so that rare labels are learnt too.
+_AS_THEY_OCCUR = 0.6
 # Share of faces, voices and lines in which nothing can be read.
-_NO_FACE, _NO_VOICE, _NO_WORDS = 0.02, 0.04, 0.01
+_NO_FACE, _NO_VOICE, _NO_WORDS = 0.06, 0.06, 0.01
 # Share of examples with an explanation; what a voice is like is all there is to read off a soft token.
 _EXPLAINED, _VOICE_EXPLAINED = 0.4, 0.75
 # Between two clips of one corpus, beliefs that are rare among training clips occur.
@@ -156,6 +158,14 @@ class Sampler:
             odd = rng.randrange(3)
             labels = [labels[0] if i != odd else labels[1] for i in range(3)]
         return self.compose(subset, labels, rng)
+
+    def draw_line(self, rng: Random) -> Example:
+        """Draw a line of text alone of which only the label is asked: many more fit into a batch."""
+        label = rng.choices(CANDIDATES, [_PRIOR[name] for name in CANDIDATES])[0]
+        subtitle, shares, _ = self._words(label, rng.random() < _AS_THEY_OCCUR, rng)
+        facts = explain.Facts(chosen(shares, REPORT_ABOVE, AT_MOST), None, None, None)
+        answer = Answer(explain.LABELS_QUESTION, explain.state_sentence(facts.labels), soft=True)
+        return Example(None, None, subtitle, shares, facts, (answer,), (label,))
 
     def compose(self, subset: str, labels: list[str], rng: Random) -> Example:
         """Put an example together: `subset` of "fvw", one label per modality."""

@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from emer_edge.evaluate.prosody import Prosody, Track, summarise, track
-from emer_export.graphs.nano import EMBEDDING_DIM, WINDOW_SAMPLES, VoiceEncoder
+from emer_export.graphs.nano import EMBEDDING_DIM, VOICES, WINDOW_SAMPLES, VoiceEncoder
 from training.corpus import VOICE_CLASSES, Voices, load_voices
 
 WINDOWS = 8
@@ -219,9 +219,8 @@ def pooled_shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(functional.softmax(logs, 1).numpy(), np.float32)
 
 
-def measure(parts: nn.Module, voices: Voices, chosen: NDArray[np.int64]) -> dict[str, float]:
+def measure(parts: nn.Module, clips: Voices) -> dict[str, float]:
     """Return clip-level recall per corpus and the correlation of each prosody guess (first window)."""
-    clips = voices.where(chosen)
     scores = pooled_shares(window_logits(parts, clips))
     truth = np.stack([targets(summarise(track(windows(w)[0]))) for w in clips.waveforms])
     with torch.inference_mode():
@@ -265,39 +264,50 @@ def _masked(bands: Tensor, random: np.random.Generator) -> Tensor:
     return bands
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Train the voice encoder for a number of minutes and write voice.pt beside its figures."""
-    parser = argparse.ArgumentParser(prog="python -m training.voices", description=main.__doc__)
-    parser.add_argument("--corpus", type=Path, default=Path("../shared/data/corpus"))
-    parser.add_argument("--out", type=Path, default=Path("build/training"))
-    parser.add_argument("--epochs", type=int, default=80)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args(argv)
-    torch.set_num_threads(options.threads)
-
-    voices = load_voices(options.corpus, options.out / "cache")
-    dev = np.flatnonzero(voices.split == "dev")
-    train = voices.where(np.flatnonzero(voices.split == "train"))
-    tracks = _tracks(train, options.out / "cache" / "tracks.npz")
-    trainer, resume = VoiceTrainer(options.seed, options.epochs), options.out / "voice.state.pt"
+def train_member(
+    options: argparse.Namespace, number: int, data: tuple[Voices, Voices, list[Track]]
+) -> dict[str, Any]:
+    """Train network `number`, going on from its own checkpoint; `data`: train, dev, pitch of train."""
+    train, dev, tracks = data
+    trainer = VoiceTrainer(options.seed + number, options.epochs)
+    resume = options.out / f"voice{number}.state.pt"
     if resume.is_file():
         trainer.load(torch.load(resume, weights_only=True))
     while trainer.epoch < options.epochs:
         losses = trainer.run_epoch(train, tracks)
         _save(trainer.state(), resume)
-        line = f"voice epoch {trainer.epoch}/{options.epochs} {trainer.seconds:.0f}s"
+        done = number * options.epochs + trainer.epoch
+        line = f"voice epoch {done}/{options.members * options.epochs} {trainer.seconds:.0f}s"
         line += f" losses {losses[0]:.3f} {losses[1]:.3f}"
         if trainer.epoch % 10 == 0:
-            found = measure(trainer.mean.module, voices, dev).items()
+            found = measure(trainer.mean.module, dev).items()
             line += " " + " ".join(f"{name}={value:.3f}" for name, value in found)
         print(line, file=sys.stderr, flush=True)
     parts = trainer.mean.module
-    final = measure(parts, voices, dev)
     kept = {name: parts.get_submodule(name).state_dict() for name in ("encoder", "head", "prosody")}
-    record = {"seconds": trainer.seconds, "epoch": trainer.epoch, "seed": options.seed, "dev": final}
-    _save({**kept, **record}, options.out / "voice.pt")
-    print(json.dumps(final))
+    record = {"seconds": trainer.seconds, "epoch": trainer.epoch, "seed": trainer.seed}
+    return {**kept, **record, "dev": measure(parts, dev)}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train the networks of the voice encoder one after the other and write voice.pt with their figures."""
+    parser = argparse.ArgumentParser(prog="python -m training.voices", description=main.__doc__)
+    parser.add_argument("--corpus", type=Path, default=Path("../shared/data/corpus"))
+    parser.add_argument("--out", type=Path, default=Path("build/training"))
+    parser.add_argument("--epochs", type=int, default=28)
+    parser.add_argument("--members", type=int, default=VOICES)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
+
+    voices = load_voices(options.corpus, options.out / "cache")
+    dev = voices.where(np.flatnonzero(voices.split == "dev"))
+    train = voices.where(np.flatnonzero(voices.split == "train"))
+    data = (train, dev, _tracks(train, options.out / "cache" / "tracks.npz"))
+    members = [train_member(options, number, data) for number in range(options.members)]
+    _save({"members": members}, options.out / "voice.pt")
+    print(json.dumps([member["dev"] for member in members]))
     return 0
 
 

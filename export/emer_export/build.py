@@ -11,7 +11,7 @@ import gc
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +24,9 @@ from emer_edge.errors import InputError, OutputError
 from emer_edge.limits import Limits
 from emer_edge.packs.manifest import PACK_NAME
 from emer_edge.packs.verify import verify_pack
+from emer_export.artefacts import Artefact, Report, State
 from emer_export.encoders import EncoderSource
+from emer_export.engines import engine_artefacts, with_engines
 from emer_export.llm import LlmWords, convert_llm, llm_bytes
 from emer_export.manifests import (
     CARD,
@@ -47,20 +49,6 @@ _FORMAT = 1
 _STATE = "export-state.json"
 _SCRATCH = "scratch"
 _TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "gguf", "llama-cpp-python")
-
-Report = Callable[[str, float | None], object]
-"""Told the file that is being made and the share of it that is done, where that is known."""
-
-
-@dataclass(frozen=True)
-class Artefact:
-    """One file to be made. `kept` is false for what only other artefacts need."""
-
-    path: str
-    size_bytes: int
-    """What it will take up: exact for weights, without headers and vocabulary."""
-    make: Callable[[Path, Report], object]
-    kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -107,10 +95,9 @@ def make_plan(sources: Sources, wish: Wish, folder: Path) -> Plan:
         rows = manifest["encoders"][part]["files"][wish.precisions[0]]["input"]["shape"]
         artefacts += _encoder_artefacts(part, encoder, wish.precisions, tuple(rows))
     fusion_bytes = sum(array.nbytes for array in sources.fusion.state.values())
-    artefacts.append(
-        Artefact(FUSION, fusion_bytes, lambda to, _report: write_fusion(sources.fusion.state, to))
-    )
+    artefacts.append(Artefact(FUSION, fusion_bytes, lambda to, _: write_fusion(sources.fusion.state, to)))
     artefacts += [_llm_artefact(sources, name) for name in dict.fromkeys(wish.quantisations)]
+    artefacts += engine_artefacts(manifest, wish, artefacts)
     return Plan(sources, wish, folder, manifest, tuple(artefacts))
 
 
@@ -168,9 +155,9 @@ def make_artefacts(plan: Plan, report: Report) -> tuple[Path, tuple[str, ...]]:
         OutputError: there is no room, or the folder can't be written. PackError, LimitError: as the formats.
     """
     beside = plan.beside
-    state = _State(beside / _STATE, _key(plan))
-    done = state.open()
-    missing = [a for a in plan.artefacts if a.path not in done]
+    state = State(beside / _STATE, _key(plan))
+    reused = tuple(state.open())
+    missing = state.missing(plan.artefacts)
     # What only others need is made only for them.
     waiting = any(a.kept for a in missing)
     _check_room(plan.folder, sum(a.size_bytes for a in missing))
@@ -178,13 +165,14 @@ def make_artefacts(plan: Plan, report: Report) -> tuple[Path, tuple[str, ...]]:
         report(artefact.path, None)
         path = beside / artefact.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        artefact.make(path, report)
+        facts = artefact.make(path, report) or {}
         gc.collect()
-        state.add(describe_file(beside, path) if artefact.kept else {"path": artefact.path, "size_bytes": 0})
+        row = describe_file(beside, path) if artefact.kept else {"path": artefact.path, "size_bytes": 0}
+        state.add({**row, "stamp": artefact.stamp, "facts": facts})
     shutil.rmtree(beside / _SCRATCH, ignore_errors=True)
     state.forget(_SCRATCH)
     seal(plan, {})
-    return beside, tuple(done)
+    return beside, reused
 
 
 def seal(plan: Plan, parity: Mapping[str, Any]) -> None:
@@ -192,13 +180,15 @@ def seal(plan: Plan, parity: Mapping[str, Any]) -> None:
     will.
     """
     beside = plan.beside
+    kept = {artefact.path for artefact in plan.artefacts if artefact.kept}
+    done = [row for path, row in State(beside / _STATE, _key(plan)).open().items() if path in kept]
+    made = with_engines(plan.manifest, done)
     (beside / LICENCE).write_text(licence_text(plan.sources), encoding="utf-8")
-    (beside / CARD).write_text(card_text(plan.sources, plan.manifest, parity), encoding="utf-8")
-    rows = list(_State(beside / _STATE, _key(plan)).open().values())
+    (beside / CARD).write_text(card_text(plan.sources, made, parity), encoding="utf-8")
+    rows = [{key: row[key] for key in ("path", "size_bytes", "sha256")} for row in done]
     rows += [describe_file(beside, beside / name) for name in (LICENCE, CARD)]
-    kept = {artefact.path for artefact in plan.artefacts if artefact.kept} | {LICENCE, CARD}
-    rows = sorted((row for row in rows if row["path"] in kept), key=lambda row: str(row["path"]))
-    write_manifest(beside, {**plan.manifest, "parity": parity}, rows)
+    rows.sort(key=lambda row: str(row["path"]))
+    write_manifest(beside, {**made, "parity": parity}, rows)
     verify_pack(beside, Limits(), hashes=False)
 
 
@@ -206,42 +196,6 @@ def publish(plan: Plan) -> Path:
     """Give the finished pack its name; an older one of that name is replaced."""
     (plan.beside / _STATE).unlink(missing_ok=True)
     return replace_folder(plan.beside, plan.folder)
-
-
-class _State:
-    """Which artefacts are finished, kept beside them. Another key throws everything away."""
-
-    def __init__(self, path: Path, key: str) -> None:
-        self._path, self._key = path, key
-
-    def open(self) -> dict[str, dict[str, object]]:
-        """Finished artefacts by path, those whose file is still as long as it was."""
-        try:
-            held = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            held = {}
-        if held.get("key") != self._key:
-            shutil.rmtree(self._path.parent, ignore_errors=True)
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._write({})
-            return {}
-        found: dict[str, dict[str, object]] = {}
-        for path, row in held["done"].items():
-            file = self._path.parent / path
-            if file.is_file() and row["size_bytes"] in (0, file.stat().st_size):
-                found[path] = row
-        return found
-
-    def add(self, row: Mapping[str, object]) -> None:
-        self._write({**self.open(), str(row["path"]): dict(row)})
-
-    def forget(self, folder: str) -> None:
-        self._write({path: row for path, row in self.open().items() if not path.startswith(f"{folder}/")})
-
-    def _write(self, done: Mapping[str, object]) -> None:
-        beside = self._path.with_name(f"{self._path.name}.new")
-        beside.write_text(json.dumps({"key": self._key, "done": done}), encoding="utf-8")
-        beside.replace(self._path)
 
 
 def _key(plan: Plan) -> str:

@@ -16,6 +16,7 @@ from emer_edge.packs.manifest import Manifest, parse_manifest
 from emer_export.encoders import EncoderSource
 from emer_export.proof_figures import told
 from emer_export.sources import Sources
+from emer_export.tensorrt import EngineWish
 
 FUSION, CARD, LICENCE = "fusion.safetensors", "CARD.md", "LICENSE"
 
@@ -34,6 +35,7 @@ class Wish:
     look: str | None = None
     channel_order: str | None = None
     version: str = "1.0.0"
+    engines: tuple[EngineWish, ...] = ()
 
 
 def encoder_path(part: str, precision: str) -> str:
@@ -158,6 +160,7 @@ def card_text(sources: Sources, made: Mapping[str, Any], parity: Mapping[str, An
         "",
         *(_parity_lines(parity) if parity else ["Not measured: export with --parity CLIPS."]),
         "",
+        *_engine_lines(made),
         "## Limits",
         "",
         "Reads apparent emotion in filmed clips, never a person's true state. Not for decisions about people",
@@ -165,6 +168,26 @@ def card_text(sources: Sources, made: Mapping[str, Any], parity: Mapping[str, An
         "Without a subtitle its sentence is left out, where the original writes an empty one.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _engine_lines(made: Mapping[str, Any]) -> list[str]:
+    rows = engine_rows(made)
+    if not rows:
+        return []
+    head = ["| engine | from | library | for | driver | MB | built in |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        f"| {row['path']} | {row['encoder']} {row['precision']} {row['onnx_sha256'][:12]} "
+        f"| {row['library']} {row['version']} | {', '.join(row['architectures'])} | {row['driver'] or 'any'} "
+        f"| {row['size_bytes'] / 1e6:.1f} | {row['build_seconds']:.1f} s |"
+        for row in rows
+    ]
+    return ["## Engines", "", *head, *lines, ""]
+
+
+def engine_rows(made: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The engines of a manifest with size and seconds of building."""
+    measured = made["evaluation"].get("engines", {})
+    return [{**engine, **measured[engine["path"]]} for engine in made.get("engines", ())]
 
 
 def _parity_lines(parity: Mapping[str, Any]) -> list[str]:

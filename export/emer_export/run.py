@@ -6,18 +6,23 @@ beside Python code.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from emer_edge.errors import InputError, OutputError, PackError
-from emer_export.build import Plan, Report, as_output_error, make_artefacts, make_plan, publish, seal
+from emer_export.artefacts import Report
+from emer_export.build import Plan, as_output_error, make_artefacts, make_plan, publish, seal
 from emer_export.families import load_family
-from emer_export.manifests import Wish
+from emer_export.manifests import Wish, engine_rows
 from emer_export.proof import prove
 from emer_export.proof_figures import missed, told
 from emer_export.sources import find_paths, open_sources
+from emer_export.tensorrt import EngineWish
+
+__all__ = ["EngineWish", "Request", "engine_lines", "parity_lines", "plan_export", "run_export"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Request:
     look: str | None = None
     channel_order: str | None = None
     force: bool = False
+    engines: tuple[EngineWish, ...] = ()
 
 
 def plan_export(request: Request) -> Plan:
@@ -57,6 +63,7 @@ def plan_export(request: Request) -> Plan:
         quantisations=tuple(dict.fromkeys(request.quantisations)),
         look=request.look,
         channel_order=request.channel_order,
+        engines=request.engines,
     )
     return make_plan(open_sources(family, paths), wish, request.out)
 
@@ -103,4 +110,15 @@ def parity_lines(parity: Mapping[str, Any]) -> list[str]:
     return [
         f"{stage}: {told(row)}" + (f"  [{'; '.join(row['bounds'])}]" if row["bounds"] else "")
         for stage, row in parity.get("stages", {}).items()
+    ]
+
+
+def engine_lines(pack: Path) -> list[str]:
+    """One line an engine of a finished pack: its key, its size and what building it took."""
+    made = json.loads((pack / "manifest.json").read_text(encoding="utf-8"))
+    return [
+        f"{row['path']}: {row['library']} {row['version']}, {', '.join(row['architectures'])}, "
+        f"driver {row['driver'] or 'any'}, graph {row['onnx_sha256'][:12]}; "
+        f"{row['size_bytes'] / 1e6:.1f} MB in {row['build_seconds']:.1f} s"
+        for row in engine_rows(made)
     ]

@@ -44,6 +44,12 @@ class Exporter:
             raise PackError("The pack strays from light-mer: vision.fp32.")
         return {"stages": {"prompt_ids": {}}} if clips else {}
 
+    def EngineWish(self, *wish: Any) -> tuple[Any, ...]:  # noqa: N802
+        return wish
+
+    def engine_lines(self, _pack: Path) -> list[str]:
+        return ["vision: in 3 s"] if self.asked["engines"] else []
+
     def parity_lines(self, parity: dict[str, Any]) -> list[str]:
         return [f"{stage}: same" for stage in parity.get("stages", {})]
 
@@ -87,7 +93,14 @@ def test_flags_become_a_request(exporter: Exporter, call: Callable[..., tuple[in
         "look": None,
         "channel_order": None,
         "force": False,
+        "engines": (),
     }
+
+
+def test_engines_are_asked_for(exporter: Exporter, call: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = call("--tensorrt-rtx", "sm86, sm120", "--tensorrt")
+    assert (code, out) == (0, "vision: in 3 s\ntiny\n")
+    assert exporter.asked["engines"] == (("tensorrt-rtx", ("sm86", "sm120")), ("tensorrt", ()))
 
 
 def test_a_dry_run_says_sizes_and_makes_nothing(

@@ -11,9 +11,12 @@ pytest.importorskip("onnxruntime")
 
 from emer_edge.errors import InputError  # noqa: E402
 from emer_export.graphs.nano import (  # noqa: E402
+    CLASSES,
     EMBEDDING_DIM,
+    Audio,
     ConvNorm,
     FaceEncoder,
+    Vision,
     VoiceEncoder,
     VoiceFrontEnd,
     folded,
@@ -51,6 +54,30 @@ def test_export_is_one_file_that_agrees_with_torch(make, shape, name, scale, tmp
     assert b"/emer_export/" not in path.read_bytes()
     parity = compare(module, path, [torch.randn(shape) * scale for _ in range(2)] + [torch.zeros(shape)])
     assert parity.max_abs_error <= 1e-4
+    assert parity.cosine > 0.9999
+
+
+def test_a_face_and_its_mirror_image_are_one() -> None:
+    torch.manual_seed(0)
+    module, frames = Vision().eval(), torch.randn(2, 3, 48, 48)
+    with torch.inference_mode():
+        assert torch.allclose(module(frames), module(frames.flip(3)), atol=1e-5)
+        assert not torch.allclose(module(frames), module(frames.flip(2)), atol=1e-2)
+
+
+def test_the_evidence_of_a_voice_is_the_mean_of_its_networks(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module, sound = Audio(2).eval(), torch.randn(8, 32000) * 0.05
+    with torch.inference_mode():
+        found = module(sound)
+        features = [encoder(sound) for encoder in module.encoders]
+        shares = sum(head(f).softmax(1) for head, f in zip(module.heads, features, strict=True)) / 2
+    assert torch.allclose(found[:, :EMBEDDING_DIM], features[0], atol=1e-5)
+    evidence = found[:, EMBEDDING_DIM : EMBEDDING_DIM + CLASSES]
+    assert torch.allclose(torch.exp((evidence - 1) * 2), shares, atol=1e-5)
+    export_onnx(folded(module), sound, tmp_path / "audio.onnx", "windows", "embeddings")
+    parity = compare(folded(module), tmp_path / "audio.onnx", [sound, torch.zeros_like(sound)])
+    assert parity.max_abs_error <= 1e-3
     assert parity.cosine > 0.9999
 
 

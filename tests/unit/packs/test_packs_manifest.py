@@ -40,6 +40,20 @@ def full(manifest: Json) -> Json:
     manifest["labels"] |= {"temperature": 1.7, "when_unclear": "surprised"}
     manifest["labels"]["sentiment"]["neutral"] = ["neutral"]
     manifest["prompt"]["questions"]["explain"] += " It is {labels}."
+    graph = manifest["encoders"]["vision"]["files"]["fp32"]["path"]
+    manifest["engines"] = [
+        {
+            "encoder": "vision",
+            "precision": "fp32",
+            "path": "vision.fp32.tensorrt-rtx.engine",
+            "onnx_sha256": next(file["sha256"] for file in manifest["files"] if file["path"] == graph),
+            "library": "tensorrt-rtx",
+            "version": "1.7.1.116",
+            "architectures": ["sm86", "sm120"],
+            "driver": "",
+        }
+    ]
+    manifest["files"].append({"path": "vision.fp32.tensorrt-rtx.engine", "size_bytes": 1, "sha256": "0" * 64})
     return manifest
 
 
@@ -143,6 +157,7 @@ def test_unknown_and_missing_fields_are_refused_everywhere(
     chosen = {"files", "questions", "markers"}  # objects whose keys the pack chooses
     free = {"evaluation", "parity"}
     optional = {"needs", "face", "voice", "words", "scene", "evaluation", "parity", "quotes", "when_unclear"}
+    optional |= {"engines"}
     manifest = request.getfixturevalue(which)
     checked = 0
     for path in _objects(manifest):
