@@ -15,6 +15,7 @@ HOMES = {
     "infer": "emer_edge.cli.infer:infer",
     "probe": "emer_edge.cli.probe:probe",
     "eval": "emer_edge.cli.eval:eval_",
+    "timeline": "emer_edge.cli.timeline:timeline",
     "packs": "emer_edge.cli.packs:packs",
     "export": "emer_edge.cli.export:export",
     "doctor": "emer_edge.cli.doctor:doctor",

@@ -42,7 +42,7 @@ def reasoning_cues(reasoning: Reasoning) -> list[Cue]:
     from emer_edge.results import Cue
 
     labels = " · ".join(label_line(emotion) for emotion in reasoning.emotions)
-    pieces = _pieces(reasoning.text) or [""]
+    pieces = split_text(reasoning.text) or [""]
     weights = [max(1, len(piece)) for piece in pieces]
     total = reasoning.duration_seconds or max(2.0, sum(weights) / CHARS_PER_SECOND)
     cues: list[Cue] = []
@@ -89,8 +89,8 @@ def _writable(cues: Sequence[Cue]) -> list[Cue]:
     return kept
 
 
-def _pieces(text: str) -> list[str]:
-    """Sentences, cut further to at most two lines of `LINE_CHARS`."""
+def split_text(text: str) -> list[str]:
+    """Sentences of a text, cut further to at most two lines of `LINE_CHARS`."""
     pieces: list[str] = []
     for sentence in _SENTENCE_END.split(text.strip()):
         lines = textwrap.wrap(sentence, LINE_CHARS)
