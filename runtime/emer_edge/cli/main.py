@@ -17,6 +17,7 @@ HOMES = {
     "eval": "emer_edge.cli.eval:eval_",
     "timeline": "emer_edge.cli.timeline:timeline",
     "packs": "emer_edge.cli.packs:packs",
+    "serve": "emer_edge.cli.serve:serve",
     "export": "emer_edge.cli.export:export",
     "doctor": "emer_edge.cli.doctor:doctor",
     "config": "emer_edge.cli.config:config",
