@@ -108,6 +108,7 @@ def perceive(
         subtitle_source=inputs.subtitle_source,
         missing=tuple(missing),
         decoder=sight.decoder or sound.decoder,
+        frame_seconds=sight.frame_seconds,
     )
     on_event(Event("used", used=used))
     duration = inputs.duration_seconds or sound.audio_seconds

@@ -126,6 +126,8 @@ class Used:
     missing: tuple[str, ...] = ()
     """One sentence for each thing that could not be used, for example `no audio stream`."""
     decoder: str = ""
+    frame_seconds: tuple[float, ...] = ()
+    """Times of the frames that were looked at (those with a face, in face packs); not in `to_dict()`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ class Percept:
     audio_seconds: float = 0.0
     windows: int = 0
     decoder: str = ""
+    frame_seconds: tuple[float, ...] = ()
+    """Times of the frames that were embedded; empty for frames without a clock."""
     missing: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -62,6 +64,7 @@ def see(session: Session, inputs: Inputs, cancel: CancelToken | None = None) -> 
     if batch.corrupt:
         percept.missing.append(f"{batch.corrupt} video packets are damaged")
     pictures = batch.pixels
+    looked_at = np.arange(percept.frames)
     if rule.source == "faces":
         assert rule.faces is not None
         assert session.detector is not None
@@ -71,7 +74,8 @@ def see(session: Session, inputs: Inputs, cancel: CancelToken | None = None) -> 
         alignment = FaceAlignment(align.left_eye, align.right_eye, align.mouth)
         crops = crop_speaker(pictures, track, alignment, height=rule.height, width=rule.width)
         clock.stop("faces")
-        percept.faces = int(np.sum(crops.indices < percept.frames))
+        looked_at = crops.indices[crops.indices < percept.frames]
+        percept.faces = len(looked_at)
         if not len(crops.crops):
             percept.missing.append("no face found")
             return percept
@@ -79,6 +83,8 @@ def see(session: Session, inputs: Inputs, cancel: CancelToken | None = None) -> 
             percept.missing.append(f"a face in {percept.faces} of {percept.frames} frames")
         pictures = crops.crops
     percept.embeddings = session.vision.encode(pictures, cancel)
+    if inputs.media is not None:
+        percept.frame_seconds = tuple(float(batch.pts_seconds[index]) for index in looked_at)
     clock.stop("vision")
     return percept
 

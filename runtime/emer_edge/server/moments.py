@@ -52,7 +52,7 @@ def _moment(clue: Clue, reasoning: Reasoning) -> Moment:
 
 def frame_times(reasoning: Reasoning) -> list[float]:
     """Times of the sampled frames (those with a face, in face packs), seconds."""
-    return [round(seconds, 3) for seconds in getattr(reasoning.used, "frame_seconds", ())]
+    return [round(seconds, 3) for seconds in reasoning.used.frame_seconds]
 
 
 def _span(cues: list[Cue], basis: str) -> Moment:
