@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from emer_edge._core import CancelToken
 from emer_edge.answers import Options, settle_options, words_of_question
@@ -17,6 +19,13 @@ from emer_edge.packs.manifest import Manifest
 from emer_edge.pipeline import Event, Perception, answer, perceive
 from emer_edge.results import Clip, Reasoning
 from emer_edge.session import Session
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from emer_edge.live.events import LiveEvent
+    from emer_edge.live.options import LiveSettings
+    from emer_edge.live.session import LiveSession
 
 
 def load(
@@ -31,7 +40,7 @@ def load(
 
     Args:
         pack: its name, or the path of its folder.
-        device: `cpu`, `cuda` or `tensorrt`; what can't be had is an error, never replaced.
+        device: `cpu`, `cuda`, `tensorrt` or `tensorrt-rtx`; what can't be had is an error, never replaced.
         threads: CPU threads of each engine; None takes the cores at hand, at most 8.
         limits: the ceilings for clips and answers.
         decoder: `auto`, `native` or `pyav`.
@@ -66,6 +75,7 @@ class Reasoner:
         self._session = session
         self._decoder = decoder
         self._closed = False
+        self._lives: WeakSet[LiveSession] = WeakSet()
 
     @property
     def manifest(self) -> Manifest:
@@ -163,9 +173,46 @@ class Reasoner:
             told = _guarded(on_event)
             return answer(session, perception, question, options or Options(), told, cancel)
 
+    def live(
+        self, *, on_event: Callable[[LiveEvent], None] | None = None, **settings: Unpack[LiveSettings]
+    ) -> LiveSession:
+        """Watch a stream: push frames, sound and words, and read states, words and what was dropped.
+
+        Args:
+            on_event: called in the session's own thread with every event, which then goes nowhere else.
+            settings: `window_seconds` 8, `hop_seconds` 2, `deadline_seconds`, `policy` drop_oldest,
+                `reasoning` never, and more: see `emer_edge.live.options.LiveOptions`.
+
+        Raises:
+            InputError: a setting that makes no sense. LimitError: too many tokens asked for.
+
+        >>> import numpy as np
+        >>> import emer_edge as ee
+        >>> with ee.load("emer-nano") as reasoner:
+        ...     with reasoner.live(hop_seconds=1.0) as live:
+        ...         live.push_text("I am so happy for you!", 0.0, 0.9)
+        ...         live.push_audio(np.zeros(16_000, np.float32), 16_000, 0.0)
+        ...     [(event.kind, event.quality.modalities) for event in live]
+        [('state', ('subtitle',))]
+        """
+        from emer_edge.live.options import LiveOptions
+        from emer_edge.live.session import LiveSession
+
+        with _Border():
+            session = self._open_session()
+            try:
+                options = LiveOptions(**settings)
+            except TypeError as error:
+                raise InputError("There is no such setting of a live session.", str(error)) from error
+            live = LiveSession(session, options, on_event, lambda: self._closed)
+            self._lives.add(live)
+            return live
+
     def close(self) -> None:
-        """Free everything; may be called again."""
+        """Free everything; may be called again. Live sessions end first, without working off their queues."""
         self._closed = True
+        for live in list(self._lives):
+            live.close(drain=False)
         self._session.close()
 
     def __enter__(self) -> Reasoner:

@@ -89,10 +89,10 @@ def see(session: Session, inputs: Inputs, cancel: CancelToken | None = None) -> 
     return percept
 
 
-def _frames(inputs: Inputs, rule: FramePreprocessing, cancel: CancelToken | None) -> FrameBatch:
-    """The sampled frames: uint8 for faces, normalised float32 otherwise."""
+def frame_spec(rule: FramePreprocessing) -> FrameSpec:
+    """How frames are sized and written: uint8 where faces are cut from them, normalised float32 otherwise."""
     faces = rule.source == "faces"
-    spec = FrameSpec(
+    return FrameSpec(
         rule=rule.rule,
         count=rule.count,
         height=FACE_FRAME_SIDE if faces else rule.height,
@@ -103,6 +103,11 @@ def _frames(inputs: Inputs, rule: FramePreprocessing, cancel: CancelToken | None
         std=rule.std,
         dtype="uint8" if faces else "float32",
     )
+
+
+def _frames(inputs: Inputs, rule: FramePreprocessing, cancel: CancelToken | None) -> FrameBatch:
+    """The sampled frames: uint8 for faces, normalised float32 otherwise."""
+    spec = frame_spec(rule)
     if inputs.media is not None:
         return inputs.media.frames(spec, cancel)
     clip = inputs.clip
