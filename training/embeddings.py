@@ -49,6 +49,7 @@ from training import calibrate, corpus, faces, voices
 
 LEVEL_NAMES = ("pitch", "movement", "loudness", "pace", "pauses")
 _ITEMS = 8
+QUIET = (corpus.VOICE_CLASSES.index("neutral"), corpus.VOICE_CLASSES.index("calm"))
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -216,7 +217,11 @@ def head_figures(options: argparse.Namespace, arrays: Arrays) -> dict[str, Any]:
         for name in np.unique(corpora):
             mine = corpora == name
             classes = np.unique(labels[mine])
-            own = shares[mine][:, classes] / shares[mine][:, classes].sum(1, keepdims=True)
+            rows = shares[mine]
+            if QUIET[0] in classes and QUIET[1] not in classes:
+                # Where a corpus has no calm, calm is neutral: as the whole pack is measured.
+                rows[:, QUIET[0]] += rows[:, QUIET[1]]
+            own = rows[:, classes] / rows[:, classes].sum(1, keepdims=True)
             found[f"{name}_{split}"] = calibrate.head_figures(own, np.searchsorted(classes, labels[mine]))
     return found
 

@@ -58,13 +58,13 @@ def _rounded(value: Any) -> Any:
 
 
 def curves(out: Path) -> dict[str, list[dict[str, float]]]:
-    """Read the training logs of the encoders, where their steps were told to face.log and voice.log in `out`.
+    """Read the training logs of the encoders, which the recipe keeps beside what they made.
 
     A line is "face epoch 3/20 381s loss 1.744 accuracy 0.633": every number gets the name before it.
     """
     found = {}
     for name in ("face", "voice"):
-        path = out / f"{name}.log"
+        path = out / f"{name}s.log"
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         entries = [_EPOCH.match(line) for line in lines]
         found[f"{name} encoder"] = [

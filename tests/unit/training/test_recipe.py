@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from copy import deepcopy
 from pathlib import Path
 
@@ -73,10 +74,18 @@ def test_planted_heads_copy_what_follows_an_earlier_token_and_survive_updates() 
 def test_steps_follow_each_other_and_scale(tmp_path: Path) -> None:
     options = argparse.Namespace(corpus=tmp_path, out=tmp_path, scale=0.5, threads=1, test=False)
     todo = recipe.steps(options)
-    assert list(todo)[:4] == ["faces", "voices", "embeddings", "words_expert"]
-    assert "10" in todo["faces"][1]
+    assert list(todo)[:4] == ["faces", "voices", "words_expert", "tokenizer"]
+    assert todo["faces"][-2:] == ["--epochs", "10"]
     with pytest.raises(SystemExit):
         recipe.main(["--corpus", str(tmp_path), "--from-step", "nothing"])
+
+
+def test_a_step_that_fails_ends_its_chain_and_its_words_are_kept(tmp_path: Path) -> None:
+    todo = {"good": ["tokenizer", "--help"], "bad": ["tokenizer", "--nonsense"], "never": ["tokenizer"]}
+    assert recipe.run_chain(("good", "bad", "never"), todo, tmp_path) == 2
+    assert "usage: " in (tmp_path / "bad.log").read_text()
+    assert not (tmp_path / "never.log").exists()
+    assert list(json.loads((tmp_path / "times.json").read_text())) == ["good"]
 
 
 def test_a_heads_evidence_reaches_the_labels_before_any_training() -> None:
