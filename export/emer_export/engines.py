@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from emer_export.manifests import Wish
 
 _PRECISIONS = ("fp16", "fp32")
-"""What can be compiled, the better one first: the libraries have no operators for scales found while running."""
+"""What can be compiled, the better one first: no operator of theirs scales activations while it runs."""
 
 
 def engine_artefacts(manifest: Mapping[str, Any], wish: Wish, graphs: Sequence[Artefact]) -> list[Artefact]:

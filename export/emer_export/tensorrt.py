@@ -89,6 +89,7 @@ def build_engine(onnx: Path, path: Path, target: Target, share: Share) -> float:
         raise progress.error
     if engine is None:
         raise _refused(onnx, target.library, said)
+    share(1.0)
     beside = path.with_name(f"{path.name}.partial")
     try:
         beside.write_bytes(engine)

@@ -23,7 +23,7 @@ DEFAULTS: dict[str, Value] = {
 }
 """Every setting and its default; None leaves the choice to the room that needs it."""
 
-CHOICES = {"device": ("cpu", "cuda", "tensorrt"), "decoder": ("auto", "native", "pyav")}
+CHOICES = {"device": ("cpu", "cuda", "tensorrt", "tensorrt-rtx"), "decoder": ("auto", "native", "pyav")}
 FILE_BYTES = 64 * 1024
 """A settings file beyond this size is refused unread."""
 

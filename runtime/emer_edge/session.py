@@ -6,13 +6,14 @@ import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from emer_edge.encoders.audio import AudioEncoder
-from emer_edge.encoders.base import TensorPair, TensorSpec
+from emer_edge.encoders.base import Encoder, TensorPair, TensorSpec
 from emer_edge.encoders.onnx import OnnxEncoder, OnnxNetwork
+from emer_edge.encoders.tensorrt import TensorRtEncoder, look, mismatches
 from emer_edge.encoders.vision import VisionEncoder
-from emer_edge.errors import InputError, PackError
+from emer_edge.errors import DeviceError, InputError, PackError
 from emer_edge.fusion import Fusion
 from emer_edge.limits import Limits
 from emer_edge.llm.context import ClipContext
@@ -24,14 +25,14 @@ from emer_edge.llm.quote_index import QuoteIndex
 from emer_edge.llm.quotes import QuoteLock
 from emer_edge.media import face_detector
 from emer_edge.media.face_detector import Detector
-from emer_edge.packs.manifest import EncoderFile, EncoderSpec, Manifest
+from emer_edge.packs.manifest import EncoderFile, EncoderSpec, EngineSpec, Manifest
 from emer_edge.packs.records import LABELS_FIELD
 from emer_edge.packs.stamps import cache_folder
 from emer_edge.packs.store import find_pack
 from emer_edge.packs.verify import open_pack
 from emer_edge.results import Modality
 
-DEVICES = ("cpu", "cuda", "tensorrt")
+DEVICES = ("cpu", "cuda", "tensorrt", "tensorrt-rtx")
 
 
 class Session:
@@ -39,7 +40,7 @@ class Session:
 
     Args:
         pack: the name of a pack or the path of its folder.
-        device: `cpu`, `cuda` or `tensorrt`; nothing else is tried when it can't be had.
+        device: `cpu`, `cuda`, `tensorrt` or `tensorrt-rtx`; nothing else is tried when it can't be had.
         threads: CPU threads of each engine; None takes the cores this process may use, at most 8.
         limits: the ceilings.
 
@@ -81,8 +82,8 @@ class Session:
         )
         with ThreadPoolExecutor(4) as pool:  # the engines open their files side by side
             loading: dict[str, Future[Any]] = {
-                "vision": pool.submit(self._encoder, manifest.encoders.vision),
-                "audio": pool.submit(self._encoder, manifest.encoders.audio),
+                "vision": pool.submit(self._encoder, "vision"),
+                "audio": pool.submit(self._encoder, "audio"),
                 "llm": pool.submit(self._llm),
             }
             if frames.source == "faces":
@@ -148,19 +149,35 @@ class Session:
             self._quote_index = QuoteIndex(self.llm.pieces(), self.llm.is_end, marks.open, marks.close)
         return QuoteLock(self._quote_index, subtitle)
 
-    def _encoder(self, spec: EncoderSpec) -> OnnxEncoder:
+    def _encoder(self, part: Literal["vision", "audio"]) -> Encoder:
+        spec: EncoderSpec = getattr(self.manifest.encoders, part)
+        engine = self._engine(part)
+        if engine is not None:
+            return TensorRtEncoder(self.folder / engine.path, engine, _pair(spec.files[engine.precision]))
         file: EncoderFile = spec.files[spec.default]
-        pair = TensorPair(
-            TensorSpec(file.input.name, file.input.dtype, tuple(file.input.shape)),
-            TensorSpec(file.output.name, file.output.dtype, tuple(file.output.shape)),
-        )
         return OnnxEncoder(
             self.folder / file.path,
-            pair,
+            _pair(file),
             device=self.device,
             threads=self.threads,
             engine_cache=_engine_cache(),
         )
+
+    def _engine(self, part: str) -> EngineSpec | None:
+        """The pack's engine for this machine; None where ONNX Runtime is to compute, or to build its own."""
+        if not self.device.startswith("tensorrt"):
+            return None
+        library = self.device
+        mine = [one for one in self.manifest.engines if (one.encoder, one.library) == (part, library)]
+        fits = next((one for one in mine if not mismatches(one, look(library))), None)
+        if fits is None and library == "tensorrt-rtx":
+            if not mine:
+                raise DeviceError(
+                    f"The pack {self.manifest.name} has no engine of {library} for {part}.",
+                    todo=f"Export it with --{library}, or use another device.",
+                )
+            return mine[0]  # which says in what it differs
+        return fits
 
     def _detector(self) -> Detector:
         path = face_detector.detector_path()
@@ -190,6 +207,13 @@ class Session:
             self.vision.close()
             self.audio.close()
             self.detector = None
+
+
+def _pair(file: EncoderFile) -> TensorPair:
+    return TensorPair(
+        TensorSpec(file.input.name, file.input.dtype, tuple(file.input.shape)),
+        TensorSpec(file.output.name, file.output.dtype, tuple(file.output.shape)),
+    )
 
 
 def _engine_cache() -> Path | None:

@@ -138,7 +138,7 @@ def compare(runs: tuple[str, ...], **flags: Any) -> int:
 @click.argument("pack", metavar="PACK")
 @click.argument("clips", nargs=-1, required=True, type=PathText(), metavar="CLIP...")
 @click.option("--question", "-q", default="explain", show_default=True, metavar="TEXT", help="What is asked.")
-@click.option("--device", type=click.Choice(("cpu", "cuda", "tensorrt")), help="Where the engines run.")
+@click.option("--device", type=click.Choice(("cpu", "cuda", "tensorrt", "tensorrt-rtx")), help="Where the engines run.")
 @click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="CPU threads of each engine.")
 @click.option("--decoder", type=click.Choice(("auto", "native", "pyav")), help="What decodes the clip.")
 @click.option("-k", "--keep-going", is_flag=True, help="Go on with the next clip after one that failed.")

@@ -79,6 +79,14 @@ def _folder(name: str, what: str) -> Decorator:
     help="Of the pictures, where the checkpoint was trained otherwise than its family.",
 )
 @click.option(
+    "--tensorrt-rtx",
+    default="",
+    callback=_names,
+    metavar="LIST",
+    help="Also compile the encoders for GPUs, which need not be here: sm75, sm80, sm86, sm89, sm120, sm121.",
+)
+@click.option("--tensorrt", is_flag=True, help="Also compile the encoders for the GPU at hand.")
+@click.option(
     "--parity",
     multiple=True,
     type=PathText(),
@@ -91,6 +99,8 @@ def _folder(name: str, what: str) -> Decorator:
 @debug_option
 def export(
     parity: tuple[str, ...],
+    tensorrt_rtx: tuple[str, ...],
+    tensorrt: bool,
     dry_run: bool,
     quiet: bool,
     output: Path,
@@ -113,18 +123,26 @@ def export(
       emer-edge export light-mer --checkpoint stage1.pth --models models -o light-mer
       emer-edge export affectgpt --checkpoint ck.pth --models models -o affectgpt --quantize Q4_K_M --dry-run
       emer-edge export light-mer --checkpoint ck.pth --models models -o mer --precision int8 --parity clips/
+      emer-edge export light-mer --checkpoint ck.pth -o mer --precision fp16 --tensorrt-rtx sm86,sm89,sm120
     """
     from emer_edge.cli.inputs import collect_clips
 
     clips = [Path(clip) for clip in collect_clips(parity)] if parity else []
     exporter = _exporter()
-    request = exporter.Request(out=output, parts={"vision": vision, "audio": audio, "llm": llm}, **flags)
+    wishes = [("tensorrt-rtx", tensorrt_rtx)] * bool(tensorrt_rtx) + [("tensorrt", ())] * tensorrt
+    request = exporter.Request(
+        out=output,
+        parts={"vision": vision, "audio": audio, "llm": llm},
+        engines=tuple(exporter.EngineWish(*wish) for wish in wishes),
+        **flags,
+    )
     plan = exporter.plan_export(request)
     if dry_run:
         put(_table(plan))
         return
     figures = _run(exporter, plan, clips, quiet=quiet)
-    put("".join(f"{one_line(line)}\n" for line in exporter.parity_lines(figures)) + f"{output}\n")
+    lines = [*exporter.engine_lines(output), *exporter.parity_lines(figures)]
+    put("".join(f"{one_line(line)}\n" for line in lines) + f"{output}\n")
 
 
 def _exporter() -> Any:

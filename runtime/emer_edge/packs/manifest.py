@@ -15,12 +15,14 @@ from typing import Any, cast
 from emer_edge.errors import LimitError, PackError, PackNotFoundError
 from emer_edge.limits import Limits
 from emer_edge.packs import sections
+from emer_edge.packs.engine_section import check_engines, engines
 from emer_edge.packs.fields import PATH, Fields
 from emer_edge.packs.records import (
     LABELS_FIELD,
     AudioPreprocessing,
     EncoderFile,
     EncoderSpec,
+    EngineSpec,
     FacePreprocessing,
     FramePreprocessing,
     FusionSpec,
@@ -44,6 +46,7 @@ __all__ = [
     "AudioPreprocessing",
     "EncoderFile",
     "EncoderSpec",
+    "EngineSpec",
     "FacePreprocessing",
     "FramePreprocessing",
     "FusionSpec",
@@ -139,6 +142,7 @@ def parse_manifest(data: bytes, limits: Limits) -> Manifest:
         files=top.items("files", 1, _FILES, lambda at, item: _file(Fields(item, at))),
         evaluation=_free(top, "evaluation"),
         parity=_free(top, "parity"),
+        engines=engines(top),
     )
     top.done()
     _check_widths(manifest)
@@ -222,9 +226,11 @@ def _check_files(manifest: Manifest, limits: Limits) -> None:
     named = [manifest.licence.file, manifest.card, manifest.fusion.path]
     named += [file.path for spec in encoders for file in spec.files.values()]
     named += [file.path for file in manifest.llm.files.values()]
+    named += [engine.path for engine in manifest.engines]
     for path in named:
         if path not in listed:
             raise _invalid(f"{path} is not listed under files")
+    check_engines(manifest)
     if manifest.size_bytes > limits.pack_bytes:
         raise LimitError(
             f"The pack {manifest.name} is too large.", f"{manifest.size_bytes} > {limits.pack_bytes} bytes."

@@ -129,6 +129,25 @@ class Encoders:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """One encoder compiled for certain GPUs; it is loaded only where all of this holds."""
+
+    encoder: Literal["vision", "audio"]
+    precision: str
+    """Key of the encoder's files: the graph it was compiled from."""
+    path: str
+    onnx_sha256: str
+    """Of that graph."""
+    library: Literal["tensorrt", "tensorrt-rtx"]
+    version: str
+    """Of the library, all of it."""
+    architectures: tuple[str, ...]
+    """`sm86`: compute capability 8.6."""
+    driver: str
+    """CUDA version of the driver it was built with; empty where it was built without a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
 class FusionSpec:
     """The fusion's kind, weights and widths."""
 
@@ -274,6 +293,7 @@ class Manifest:
     """Measured figures; free form."""
     parity: Mapping[str, Any]
     """Differences between the exported and the trained model; free form."""
+    engines: tuple[EngineSpec, ...] = ()
 
     @property
     def size_bytes(self) -> int:

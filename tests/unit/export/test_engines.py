@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,6 +38,20 @@ def _request(root: Path, out: Path, **more: Any) -> Request:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A library that compiles by writing its target down; gives what was compiled."""
+    return _stand_in(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def pack(light_mer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack with two engines that only look like some. Not to be written to."""
+    out = tmp_path_factory.mktemp("packs") / "pack"
+    with pytest.MonkeyPatch.context() as patch:
+        assert _stand_in(patch) == []
+        run_export(plan_export(_request(light_mer, out)), lambda *_: None)
+    return out
+
+
+def _stand_in(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     def build(onnx: Path, path: Path, target: Target, share: Any) -> float:
@@ -52,17 +68,15 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-def test_engines_stand_in_manifest_and_card(light_mer: Path, tmp_path: Path, stand_in: list[str]) -> None:
-    out = tmp_path / "pack"
-    run_export(plan_export(_request(light_mer, out)), lambda *_: None)
-    assert stand_in == ["vision.fp16.onnx", "audio.fp16.onnx"]
-    manifest = verify_pack(out, Limits())
+def test_engines_stand_in_manifest_and_card(pack: Path) -> None:
+    manifest = verify_pack(pack, Limits())
+    assert [engine.encoder for engine in manifest.engines] == ["vision", "audio"]
     first = manifest.engines[0]
     hashes = {file.path: file.sha256 for file in manifest.files}
     assert first.onnx_sha256 == hashes["vision.fp16.onnx"]
     assert (first.library, first.architectures, first.driver) == ("tensorrt-rtx", THREE, "")
-    assert "| vision.fp16.tensorrt-rtx.engine | vision fp16" in (out / "CARD.md").read_text()
-    lines = run.engine_lines(out)
+    assert "| vision.fp16.tensorrt-rtx.engine | vision fp16" in (pack / "CARD.md").read_text()
+    lines = run.engine_lines(pack)
     assert lines[1].startswith("audio.fp16.tensorrt-rtx.engine: tensorrt-rtx 1.7.1.116, sm86, sm89, sm120, ")
     assert lines[1].endswith("MB in 1.5 s")
 
@@ -103,9 +117,8 @@ def test_eight_bits_are_not_compiled(light_mer: Path, tmp_path: Path, stand_in: 
     assert not stand_in
 
 
-def test_an_engine_of_another_graph_is_refused(light_mer: Path, tmp_path: Path, stand_in: list[str]) -> None:
-    out = tmp_path / "pack"
-    run_export(plan_export(_request(light_mer, out)), lambda *_: None)
+def test_an_engine_of_another_graph_is_refused(pack: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(pack, tmp_path / "pack")
     path = out / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["engines"][0]["onnx_sha256"] = "0" * 64
@@ -115,14 +128,14 @@ def test_an_engine_of_another_graph_is_refused(light_mer: Path, tmp_path: Path, 
 
 
 def test_a_pack_is_loaded_where_its_engines_fit_and_nowhere_else(
-    light_mer: Path, tmp_path: Path, stand_in: list[str], monkeypatch: pytest.MonkeyPatch
+    pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "pack"
-    run_export(plan_export(_request(light_mer, out)), lambda *_: None)
+    # The language model goes to the GPU too, which the installed llama.cpp may not be able to.
+    monkeypatch.setattr(ee.session.Session, "_llm", lambda _session: SimpleNamespace(close=lambda: None))
     for module in (loading, ee.session):
         monkeypatch.setattr(module, "look", lambda _library: Machine("1.7.1.116", "sm90", "12.8"))
     with pytest.raises(DeviceError, match="not for this machine") as caught:
-        ee.load(out, device="tensorrt-rtx", threads=1)
+        ee.load(pack, device="tensorrt-rtx", threads=1)
     assert "made for sm86, sm89, sm120, here is sm90" in caught.value.why
     with pytest.raises(DeviceError, match="no engine of tensorrt-rtx"):
         ee.load(BUILT_IN, device="tensorrt-rtx", threads=1)
