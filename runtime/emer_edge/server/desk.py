@@ -13,10 +13,12 @@ from typing import Any
 from emer_edge.errors import EmerError
 from emer_edge.server.keeper import Keeper
 from emer_edge.server.metrics import Metrics
-from emer_edge.server.problems import BusyError, DeadlineError, error_of
+from emer_edge.server.problems import BusyError, DeadlineError, WorkerError, error_of
 from emer_edge.server.process import Inbox, WorkerProcess, lost_error
 from emer_edge.server.settings import ServerSettings
 
+START_SECONDS = 60.0
+"""How long a request waits for a worker that is being started."""
 GRACE_SECONDS = 1.0
 """How long a worker may take to stop by itself once it was asked to; then it is killed."""
 
@@ -95,15 +97,14 @@ class Desk:
         """
         came = time.monotonic()
         async with self._turn:
-            worker = await self.keeper.worker(self.settings.deadline_seconds)
             began = time.monotonic()
             self._metrics.observe("emer_wait_seconds", began - came)
-            talk = _Talk(worker, job, self.settings.deadline_seconds)
-            outcome = "left"
+            talk, outcome = _Talk(job, self.settings.deadline_seconds), "left"
             try:
-                await talk.begin()
-                while (event := await talk.next_event()) is not None:
+                event = await self._begin(talk)
+                while event is not None:
                     yield event
+                    event = await talk.next_event()
                 outcome = "answered"
             except EmerError as error:
                 outcome = type(error).__name__
@@ -116,22 +117,35 @@ class Desk:
                 self._metrics.observe("emer_answer_seconds", spent)
                 self._metrics.count("emer_answers_total", outcome=outcome)
 
+    async def _begin(self, talk: _Talk) -> dict[str, Any] | None:
+        """The first event. A worker that ends before it has touched the job costs nobody an answer."""
+        await talk.begin(await self.keeper.worker(START_SECONDS))
+        try:
+            return await talk.next_event()
+        except WorkerError:
+            await talk.begin(await self.keeper.worker(START_SECONDS))
+            return await talk.next_event()
+
 
 class _Talk:
     """One answer's conversation with the worker, watched by a deadline."""
 
-    def __init__(self, worker: WorkerProcess, job: Job, seconds: float) -> None:
-        self._worker = worker
+    def __init__(self, job: Job, seconds: float) -> None:
         self._job = job
         self._seconds = seconds
-        self._deadline = time.monotonic() + seconds
+        self._deadline = 0.0
+        self._worker: WorkerProcess | None = None
         self._inbox: Inbox = asyncio.Queue()
-        self._number = worker.open(self._inbox)
-        self._over = False
+        self._number = 0
+        self._over = True
 
-    async def begin(self) -> None:
+    async def begin(self, worker: WorkerProcess) -> None:
+        """Give the job to a worker; the deadline counts from here."""
+        self._worker, self._inbox, self._over = worker, asyncio.Queue(), False
+        self._number = worker.open(self._inbox)
+        self._deadline = time.monotonic() + self._seconds
         job = self._job
-        await self._worker.send(
+        await worker.send(
             {
                 "op": "infer",
                 "id": self._number,
@@ -174,6 +188,8 @@ class _Talk:
 
     async def end(self) -> None:
         """Give the worker back idle: ask it to stop, and kill it where it does not."""
+        if self._worker is None:
+            return
         try:
             if self._over:
                 return

@@ -21,6 +21,7 @@ from emer_edge.server.settings import ServerSettings
 FRAME_BYTES = 8 * 1024**2
 """A WebSocket message may not be larger."""
 CONNECTIONS = 1000
+BACKLOG = 2048
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -56,6 +57,7 @@ def _listen(settings: ServerSettings) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(BACKLOG)
     except OSError as error:
         todo = "Use another --port." if error.errno == errno.EADDRINUSE else "Use another --host or --port."
         where = f"{settings.host}:{settings.port}"
