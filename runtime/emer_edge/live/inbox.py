@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -68,7 +68,18 @@ class _Load:
     most: float
     waiting: float = 0.0
     slot: int = -1
-    texts: dict[str, Any] = field(default_factory=dict)
+    """For frames: the newest stretch that has its frame."""
+    last: float | None = None
+    interval: float = 0.0
+    """For frames: seconds from one to the next, about."""
+
+    def measure(self, pts: float) -> float:
+        """The interval between frames, after the one at `pts`."""
+        if self.last is not None:
+            step = pts - self.last
+            self.interval += (0.2 if self.interval else 1.0) * (step - self.interval)
+        self.last = pts
+        return self.interval
 
 
 class Inbox:
@@ -113,9 +124,9 @@ class Inbox:
             pts = self._stamp("frames", pts, now)
             if not self._admitted("frames", pts, pts, now):
                 return
-            slot = self._plan.slot_of(pts - (self._clock.origin or 0.0))
             load = self._loads["frames"]
-            if slot is None or slot <= load.slot:
+            slot = self._plan.slot_of(pts - (self._clock.origin or 0.0), load.measure(pts))
+            if slot <= load.slot:
                 self.counts["frames_between"] += 1
                 return
             load.slot = slot
@@ -252,7 +263,8 @@ class Inbox:
     def _admitted(self, kind: Kind, start: float, end: float, now: float) -> bool:
         verdict = self._clock.admit(kind, start, end, now)
         if verdict == "restart":
-            self._loads["frames"].slot = -1
+            load = self._loads["frames"]
+            load.slot, load.last, load.interval = -1, None, 0.0
         elif verdict != "ok":
             self._note(verdict, kind, 1, start if np.isfinite(start) else 0.0)
             return False

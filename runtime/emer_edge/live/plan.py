@@ -11,7 +11,7 @@ from math import floor
 from emer_edge.packs.manifest import Manifest
 
 EARLY_SECONDS = 1e-3
-"""How far before its place a frame still counts as lying on it: time stamps are rounded to milliseconds."""
+"""How far a time stamp may be off: many are rounded to milliseconds."""
 _FINEST = 64
 
 
@@ -72,11 +72,16 @@ class Plan:
         last = hop * self.frames_per_hop
         return range(last - self.frames, last)
 
-    def slot_of(self, seconds: float) -> int | None:
-        """The stretch whose frame one at `seconds` may be, None for a frame before its stretch's place."""
-        at = (seconds + EARLY_SECONDS) / self.frame_step_seconds
-        slot = floor(at)
-        return slot if at - slot >= self.frame_phase else None
+    def slot_of(self, seconds: float, interval: float) -> int:
+        """The stretch whose frame one at `seconds` is, below 0 for none.
+
+        A clip's rule takes the frame that is shown at a place, and it is shown until the next one. Which is
+        the last before a place shows only when the next has come; the `interval` between frames tells it at
+        once, so that all the others need not be kept.
+        """
+        step = self.frame_step_seconds
+        until = seconds + min(max(interval, 2 * EARLY_SECONDS), step) - EARLY_SECONDS
+        return floor(until / step - self.frame_phase)
 
     def sound_ends(self, hop: int) -> list[int]:
         """Sample after the last of each piece of sound in window `hop`; the last ends with the window."""
