@@ -279,8 +279,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.embeddings", description=main.__doc__)
     parser.add_argument("--corpus", type=Path, default=Path("../shared/data/corpus"))
     parser.add_argument("--out", type=Path, default=Path("build/training"))
-    parser.add_argument("--face-views", type=int, default=4)
-    parser.add_argument("--voice-views", type=int, default=3)
+    parser.add_argument("--face-views", type=int, default=3)
+    parser.add_argument("--voice-views", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=("face", "voice"), help="fill the cache for one encoder and stop")
@@ -290,7 +290,8 @@ def main(argv: list[str] | None = None) -> int:
     record: dict[str, Any] = {"export": export(options)}
     for name in ("face", "voice") if options.only is None else (options.only,):
         state = torch.load(options.out / f"{name}.pt", weights_only=True)
-        record[name] = {key: state[key] for key in ("seconds", "epoch", "seed", "dev")}
+        networks = state.get("members", [state])
+        record[name] = [{key: own[key] for key in ("seconds", "epoch", "seed", "dev")} for own in networks]
     record["views"] = {"face": options.face_views, "voice": options.voice_views}
     arrays = embed(options)
     print(f"embedded in {time.monotonic() - started:.0f}s", file=sys.stderr, flush=True)
