@@ -121,6 +121,48 @@ class OnnxNetwork:
         self._session = None
 
 
+class OnnxGraph:
+    """One small graph with several inputs, loaded, on the CPU: a network that hands its state back.
+
+    Args:
+        path: the ONNX file, verified by the caller.
+        takes: the inputs as the caller will feed them.
+        gives: the outputs wanted, in the order in which `run` returns them.
+
+    Raises:
+        PackError: the file is no ONNX graph, or its tensors are not those that were declared.
+    """
+
+    def __init__(self, path: Path, takes: Sequence[TensorSpec], gives: Sequence[TensorSpec]) -> None:
+        self._takes, self._gives, self._path = tuple(takes), tuple(gives), path
+        self._session = _open(path, "cpu", 1, {})
+        _check_declared("input", self._takes, self._session.get_inputs(), path, exactly=True)
+        _check_declared("output", self._gives, self._session.get_outputs(), path, exactly=False)
+
+    def run(self, *arrays: NDArray[Any]) -> list[NDArray[Any]]:
+        """Compute the outputs.
+
+        Args:
+            arrays: one for each of `takes`, as it declares them.
+
+        Raises:
+            InputError: an array has another shape or type.
+            DeviceError: the computation failed.
+        """
+        for spec, array in zip(self._takes, arrays, strict=True):
+            if array.dtype != spec.dtype or not spec.takes(array.shape):
+                raise InputError(
+                    f"{self._path.name} can't take this array.",
+                    f"It is {array.dtype} {array.shape}, not {spec}.",
+                )
+        fed = {spec.name: array for spec, array in zip(self._takes, arrays, strict=True)}
+        try:
+            out: list[NDArray[Any]] = self._session.run([spec.name for spec in self._gives], fed)
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise DeviceError(f"{self._path.name} failed.", _line(error)) from error
+        return out
+
+
 class OnnxEncoder:
     """An `Encoder` of fixed shape in an ONNX file.
 

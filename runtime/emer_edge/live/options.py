@@ -50,7 +50,7 @@ class LiveOptions:
         max_tokens: ceiling of one reasoning; None takes the pack's.
         language: of what is said, for whoever writes words down; a BCP 47 tag.
         speech: hears whether somebody speaks, so that automatic reasoning is about utterances and not
-            about silence. `auto` takes the one of the extra `live` where it is installed; None: no gate.
+            about silence. `auto` is Silero's; None: nobody listens for it, and nothing is gated.
         patience_seconds: wall-clock time that a window waits for a modality whose clock is behind.
 
     Raises:

@@ -17,7 +17,8 @@ from emer_edge.live.events import LiveEvent
 from emer_edge.live.inbox import Inbox
 from emer_edge.live.options import LiveOptions
 from emer_edge.live.plan import Plan, make_plan
-from emer_edge.live.speech import SpeechDetector, find_detector
+from emer_edge.live.silero import SileroDetector
+from emer_edge.live.speech import SpeechDetector
 from emer_edge.live.windows import Windows
 from emer_edge.live.worker import Worker
 from emer_edge.session import Session
@@ -211,7 +212,7 @@ class LiveSession:
 
 
 def _detector(options: LiveOptions) -> SpeechDetector | None:
-    return find_detector() if options.speech == "auto" else options.speech
+    return SileroDetector() if options.speech == "auto" else options.speech
 
 
 def _number(value: object) -> float | None:

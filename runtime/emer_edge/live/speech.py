@@ -8,10 +8,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emer_edge.media.audio import mono_waveform
+
 Samples = NDArray[np.float32]
 RATE = 16_000
 LEAST_SECONDS = 0.25
 """Less speech than this in a window is a cough or a door."""
+_AT_ONCE_SECONDS = 0.4
 
 
 class SpeechDetector(Protocol):
@@ -20,8 +23,8 @@ class SpeechDetector(Protocol):
     step: int
     """Samples of one piece, at 16 kHz."""
 
-    def probability(self, samples: Samples) -> float:
-        """How sure it is, 0..1, that there is speech in the next `step` samples, float32 -1..1."""
+    def probabilities(self, samples: Samples) -> Samples:
+        """How sure it is, 0..1, of speech in each of the next pieces: float32 (k * step,) to (k,)."""
         ...
 
     def reset(self) -> None:
@@ -45,29 +48,38 @@ class SpeechTrack:
     def clear(self) -> None:
         """Forget everything: the stream starts anew."""
         self._spoken: deque[float] = deque()
-        self._waiting = np.zeros(0, np.float32)
+        self._waiting: list[Samples] = []
         self._position = 0.0
         self._next = 0
         self._detector.reset()
 
     def hear(self, first: int, samples: Samples) -> None:
-        """Take the stretch of sound that begins at sample `first`."""
+        """Take the stretch of sound that begins at sample `first`; it is judged a little later, in one go."""
         if first != self._next:  # a hole: what is judged next does not follow what was judged before
-            self._waiting = np.zeros(0, np.float32)
+            self.judge()
+            self._waiting = []
             self._position = first / self._rate
             self._detector.reset()
         self._next = first + len(samples)
         if self._rate != RATE:
-            from emer_edge.media.audio import mono_waveform
-
             samples = mono_waveform(samples, self._rate, RATE)
-        sound = np.concatenate([self._waiting, samples]) if len(self._waiting) else samples
-        step = self._detector.step
-        for at in range(0, len(sound) - step + 1, step):
-            if self._detector.probability(sound[at : at + step]) >= self._threshold:
+        self._waiting.append(samples)
+        if sum(map(len, self._waiting)) >= _AT_ONCE_SECONDS * RATE:
+            self.judge()
+
+    def judge(self) -> None:
+        """Judge what waits."""
+        if not self._waiting:
+            return
+        sound, step = np.concatenate(self._waiting), self._detector.step
+        whole = len(sound) - len(sound) % step
+        self._waiting = [sound[whole:]]
+        if not whole:
+            return
+        for sure in self._detector.probabilities(sound[:whole]):
+            if sure >= self._threshold:
                 self._spoken.append(self._position)
             self._position += step / RATE
-        self._waiting = sound[len(sound) - len(sound) % step :].copy()
 
     def forget(self, before: float) -> None:
         """Forget speech before that time."""
@@ -76,10 +88,6 @@ class SpeechTrack:
 
     def speaks(self, start: float, end: float) -> bool:
         """Whether there was enough speech between two times."""
+        self.judge()
         pieces = sum(start <= at < end for at in self._spoken)
         return pieces * self._detector.step >= LEAST_SECONDS * RATE
-
-
-def find_detector() -> SpeechDetector | None:
-    """The detector of the extra `live`; None where it is not installed."""
-    return None

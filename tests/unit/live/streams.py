@@ -1,4 +1,4 @@
-"""Streams for tests: drawn faces and noise, pushed in the order in which a camera and a microphone give them."""
+"""Streams for tests, pushed in the order in which a camera and a microphone give them."""
 
 from __future__ import annotations
 

@@ -29,9 +29,7 @@ def _clip(stream: Stream, live: LiveSession, end: float, words: str | None = Non
     return ee.Clip(frames=seen, waveform=heard, subtitle=words)
 
 
-@pytest.mark.parametrize(
-    ("window", "hop"), [(8.0, 2.0), (16.0, 2.0), (4.0, 1.0), (6.0, 3.0), (9.0, 1.0)]
-)
+@pytest.mark.parametrize(("window", "hop"), [(8.0, 2.0), (16.0, 2.0), (4.0, 1.0), (6.0, 3.0), (9.0, 1.0)])
 def test_a_window_equals_the_clip_of_its_span(stub: ee.Reasoner, window: float, hop: float) -> None:
     stream = noise(window + 4 * hop)
     with stub.live(window_seconds=window, hop_seconds=hop, policy="block", speech=None) as live:
