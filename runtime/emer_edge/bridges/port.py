@@ -1,0 +1,49 @@
+"""What a bridge needs of a live session, and the loop between them. Knows no transport and no model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from emer_edge.live.events import Failed, LiveEvent
+
+
+class Inputs(Protocol):
+    """Where frames, sound and words go: a live session, or something that stands in for one."""
+
+    def push_frame(self, frame: Any, pts_seconds: float) -> Any:
+        """One frame, (H, W, 3) uint8 RGB."""
+
+    def push_audio(self, pcm: Any, sample_rate: int, pts_seconds: float) -> Any:
+        """Sound, (n,) or (channels, n), int16 or float32."""
+
+    def push_text(self, text: str, start: float, end: float, final: bool) -> Any:
+        """Words."""
+
+
+class Sink(Protocol):
+    """Where events go."""
+
+    def send(self, event: LiveEvent) -> None:
+        """Tell one event."""
+
+
+def forward(events: Iterable[LiveEvent], *sinks: Sink) -> int:
+    """Send every event to every sink until the events end or a fatal failure was told; returns how many.
+
+    >>> from emer_edge.live.events import Token
+    >>> class Shown:
+    ...     def send(self, event): print(event.text)
+    >>> forward([Token("glad", 0), Token("now", 0)], Shown())
+    glad
+    now
+    2
+    """
+    count = 0
+    for event in events:
+        for sink in sinks:
+            sink.send(event)
+        count += 1
+        if isinstance(event, Failed) and event.fatal:
+            break
+    return count

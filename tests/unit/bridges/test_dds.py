@@ -1,0 +1,72 @@
+"""The bridge and a second process that knows nothing of it, over DDS on the loopback interface."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emer_edge.bridges.dds import DdsBridge
+from emer_edge.bridges.ros_inputs import RosOptions
+from emer_edge.bridges.ros_types import Topics
+from emer_edge.bridges.wire import decode_event
+from emer_edge.errors import DeviceError
+from emer_edge.live.events import Reasoned
+from tests.support.recorder import Recorder
+from tests.support.sample_timeline import EVENTS, state
+
+pytest.importorskip("cyclonedds")
+PEER = Path(__file__).parents[2] / "support" / "dds_peer.py"
+DOMAIN = 91
+
+
+def test_two_processes_exchange_what_ros_would() -> None:
+    options = RosOptions(Topics("f1"), domain_id=DOMAIN, announce_face=True)
+    reasoned = next(event for event in EVENTS if isinstance(event, Reasoned))
+    told = state(7, "contemptuous", 0.625, end_pts_seconds=1_700_000_001.25)
+    recorder = Recorder()
+    with DdsBridge(options) as bridge:
+        inputs = bridge.listen(recorder)
+        peer = subprocess.Popen(
+            [sys.executable, str(PEER), str(DOMAIN), "3"], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert recorder.wait(frames=1, sound=1, words=1), inputs
+            deadline = time.monotonic() + 20
+            while peer.poll() is None and time.monotonic() < deadline:
+                bridge.send(reasoned)
+                bridge.send(told)
+                time.sleep(0.05)
+            out, _ = peer.communicate(timeout=20)
+        finally:
+            peer.kill()
+            peer.wait()
+    got = json.loads(out)
+    assert got["expressions"][0] == [
+        1_700_000_001, 250_000_000, "face_f1", "disgusted", 0.5, -0.25, 0.625,
+    ]  # fmt: skip
+    assert reasoned.text in got["texts"]
+    assert {decode_event(text.encode()).kind for text in got["events"]} == {"state", "reasoning"}
+    pixels, seconds = recorder.frames[0]
+    assert seconds == pytest.approx(1_700_000_000.5)
+    np.testing.assert_array_equal(pixels, np.full((2, 3, 3), (30, 20, 10), np.uint8))
+    pcm, rate, _ = recorder.sound[0]
+    np.testing.assert_array_equal(pcm, np.array([[1, -1]], np.int16))
+    assert rate == 16_000
+    assert recorder.words[0][0] == "I am glad"
+    assert recorder.words[0][3] is True
+    assert "refused" not in inputs.counts
+
+
+def test_a_domain_that_another_part_of_the_process_configured() -> None:
+    options = RosOptions(Topics("f1"), domain_id=DOMAIN + 1)
+    with DdsBridge(options):
+        with pytest.raises(DeviceError, match="in use"):
+            DdsBridge(options)
+    with DdsBridge(options):
+        pass
