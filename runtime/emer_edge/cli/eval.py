@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from emer_edge.cli.border import debug_option
-from emer_edge.cli.eval_options import data_options, scoring_options
+from emer_edge.cli.eval_options import data_options, judge_options, scoring_options
 from emer_edge.cli.options import PathText, engine_options
 
 
@@ -50,6 +50,7 @@ def eval_() -> None:
 )
 @engine_options
 @scoring_options
+@judge_options
 @click.option("-o", "--output", type=PathText(), required=True, metavar="DIR", help="The run's folder.")
 @click.option("--name", metavar="TEXT", help="Name in tables. [default: that of the pack]")
 @click.option("--retry-failed", is_flag=True, help="Ask again about clips that failed before.")
@@ -80,6 +81,7 @@ def run(**flags: Any) -> int:
 @click.option("--data", type=PathText(), metavar="DATA", help="Data set. [default: that of the first run]")
 @data_options
 @scoring_options
+@judge_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a system, one line each.")
 @debug_option
 def score(runs: tuple[str, ...], **flags: Any) -> int:
@@ -106,6 +108,7 @@ def score(runs: tuple[str, ...], **flags: Any) -> int:
 @click.option("--data", type=PathText(), metavar="DATA", help="Data set. [default: that of the first run]")
 @data_options
 @scoring_options
+@judge_options
 @click.option("--baselines", is_flag=True, help="Add the baselines majority and random.")
 @click.option("--figure", metavar="NAME", help="Which figure decides, as --json names it.")
 @click.option(
@@ -134,11 +137,42 @@ def compare(runs: tuple[str, ...], **flags: Any) -> int:
     return compare(runs, flags)
 
 
+@eval_.command(short_help="Match lists of cues, as EmoCue-360 does.")
+@click.argument("truth", type=PathText(), metavar="TRUTH")
+@click.argument("predicted", type=PathText(), metavar="PREDICTED")
+@click.option(
+    "--encoder",
+    default="words",
+    show_default=True,
+    metavar="NAME",
+    help="Sentence encoder: words, or module:function.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@debug_option
+def cues(truth: str, predicted: str, encoder: str, as_json: bool) -> int:
+    """Match predicted cues with true ones in a sentence encoder's space, kind by kind.
+
+    Both files are jsonl: an object a line with id and lists of texts visual, auditory, emotional. Who listed
+    the cues of an answer, people or a language model, is up to you; `score --cues` reads them by rules.
+
+    \b
+    Examples:
+      emer-edge eval cues truth.jsonl predicted.jsonl
+      emer-edge eval cues truth.jsonl predicted.jsonl --encoder my_minilm:encode
+      emer-edge eval cues truth.jsonl predicted.jsonl --json
+    """
+    from emer_edge.cli.eval_score import cues
+
+    return cues(truth, predicted, encoder, as_json=as_json)
+
+
 @eval_.command(short_help="Check whether a pack's explanations are true of the clips.")
 @click.argument("pack", metavar="PACK")
 @click.argument("clips", nargs=-1, required=True, type=PathText(), metavar="CLIP...")
 @click.option("--question", "-q", default="explain", show_default=True, metavar="TEXT", help="What is asked.")
-@click.option("--device", type=click.Choice(("cpu", "cuda", "tensorrt", "tensorrt-rtx")), help="Where the engines run.")
+@click.option(
+    "--device", type=click.Choice(("cpu", "cuda", "tensorrt", "tensorrt-rtx")), help="Where the engines run."
+)
 @click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="CPU threads of each engine.")
 @click.option("--decoder", type=click.Choice(("auto", "native", "pyav")), help="What decodes the clip.")
 @click.option("-k", "--keep-going", is_flag=True, help="Go on with the next clip after one that failed.")

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emer_edge.cli.eval_progress import JudgePace
 from emer_edge.cli.options import PathText
 
 if TYPE_CHECKING:
     from emer_edge.evaluate.datasets import DataSet
+    from emer_edge.evaluate.judging import Judging
+    from emer_edge.evaluate.overlap_cues import SentenceEncoder
     from emer_edge.evaluate.set_metrics import Groups
     from emer_edge.evaluate.truth_scores import Scoring
     from emer_edge.evaluate.wheel import WheelVocabulary
@@ -73,6 +76,40 @@ def scoring_options(command: Any) -> Any:
     return command
 
 
+def judge_options(command: Any) -> Any:
+    """Adds --judge, --judge-model, --judge-device, --judgements, --cues and --encoder."""
+    options = [
+        click.option(
+            "--judge",
+            metavar="FILE|URL",
+            help="Clue and label overlap by this judge: a GGUF file, or an OpenAI-like server's address.",
+        ),
+        click.option("--judge-model", metavar="NAME", help="What the server of --judge calls the model."),
+        click.option(
+            "--judge-device",
+            type=click.Choice(("cpu", "cuda")),
+            default="cpu",
+            show_default=True,
+            help="Where a GGUF judge runs.",
+        ),
+        click.option(
+            "--judgements",
+            type=PathText(),
+            metavar="FILE",
+            help="Keep answers here; none is asked for twice.",
+        ),
+        click.option("--cues", is_flag=True, help="Match the cues that texts state, as EmoCue-360 does."),
+        click.option(
+            "--encoder",
+            metavar="NAME",
+            help="Sentence encoder of --cues: words, or module:function. [default: words]",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def take_data(path: str, flags: Mapping[str, Any]) -> DataSet:
     """The data set that `data_options` mean.
 
@@ -102,7 +139,34 @@ def take_scoring(flags: Mapping[str, Any]) -> Scoring:
         groups=_groups(Path(flags["groups"])) if flags["groups"] else None,
         answered_only=flags["answered_only"],
         resampling=Resampling(flags["resamples"]) if flags["resamples"] else Resampling(),
+        judging=_judging(flags),
+        encoder=_encoder(flags),
     )
+
+
+def _judging(flags: Mapping[str, Any]) -> Judging | None:
+    from emer_edge.errors import InputError
+    from emer_edge.evaluate.judge_models import open_judge
+    from emer_edge.evaluate.judgements import Judgements
+    from emer_edge.evaluate.judging import Judging
+
+    if not flags["judge"]:
+        for name in ("judge_model", "judgements"):
+            if flags[name]:
+                raise InputError(f"--{name.replace('_', '-')} goes with --judge.")
+        return None
+    model = open_judge(flags["judge"], flags["judge_model"] or "", flags["judge_device"])
+    path = Path(flags["judgements"]) if flags["judgements"] else None
+    return Judging(Judgements(model, path, JudgePace(quiet=bool(flags.get("quiet")))))
+
+
+def _encoder(flags: Mapping[str, Any]) -> SentenceEncoder | None:
+    from emer_edge.errors import InputError
+    from emer_edge.evaluate.sentence_encoders import load_encoder
+
+    if flags["encoder"] and not flags["cues"]:
+        raise InputError("--encoder goes with --cues.")
+    return load_encoder(flags["encoder"] or "words") if flags["cues"] else None
 
 
 def _vocabulary(flags: Mapping[str, Any]) -> WheelVocabulary:

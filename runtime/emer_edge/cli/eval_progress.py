@@ -54,6 +54,25 @@ class Pace:
         return f"{each:.1f} s each, {duration((of - done) * each)} left"
 
 
+class JudgePace:
+    """Tells now and then how many prompts a judge has answered.
+
+    Args:
+        quiet: say nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._last = self._began = time.monotonic()
+
+    def __call__(self, asked: int) -> None:
+        """`asked` prompts are answered."""
+        now = time.monotonic()
+        if now - self._last >= LINE_SECONDS and not self._quiet:
+            self._last = now
+            say(f"the judge has answered {asked} times, {(now - self._began) / asked:.1f} s each")
+
+
 def duration(seconds: float) -> str:
     """`45 s`, `12 min`, `3 h 20 min`."""
     if seconds < 90:

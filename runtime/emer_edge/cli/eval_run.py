@@ -70,8 +70,11 @@ def run(request: Request) -> int:
     how = take_scoring(request.flags)  # what can be refused is refused before any work is spent
     data = _with_media(take_data(request.flags["data"], request.flags), request, quiet=quiet)
     use_packs_folder(request.settings)
-    _ask_all(request, data, quiet=quiet)
-    return _finish(request, how)
+    try:
+        _ask_all(request, data, quiet=quiet)
+        return _finish(request, how)
+    finally:
+        how.close()
 
 
 def _with_media(data: DataSet, request: Request, *, quiet: bool) -> DataSet:

@@ -33,6 +33,30 @@ def score(runs: tuple[str, ...], flags: Mapping[str, Any]) -> int:
     return 0
 
 
+def cues(truth: str, predicted: str, encoder: str, *, as_json: bool) -> int:
+    """Match two files of cues and print how well each kind was found.
+
+    Raises:
+        InputError: a file or the encoder can't be read, or a clip has no prediction.
+    """
+    from emer_edge.evaluate.cue_reading import read_cue_file
+    from emer_edge.evaluate.overlap_cues import score_cues
+    from emer_edge.evaluate.sentence_encoders import load_encoder
+    from emer_edge.evaluate.show import aligned, percent
+
+    found = score_cues(read_cue_file(Path(truth)), read_cue_file(Path(predicted)), load_encoder(encoder))
+    if as_json:
+        put(json.dumps(found.to_dict()) + "\n")
+        return 0
+    rows: list[tuple[str, ...]] = [("cues, %", "precision", "recall", "F", "clips")]
+    for kind, score in found.kinds.items():
+        values = (percent(value) for value in (score.precision, score.recall, score.f1))
+        rows.append((kind, *values, str(len(score.names))))
+    lines = [f"encoder: {found.encoder}", *aligned(rows)]
+    put("".join(f"{safe(line)}\n" for line in lines))
+    return 0
+
+
 def compare(runs: tuple[str, ...], flags: Mapping[str, Any]) -> int:
     """Print the table of all systems, and write it where that is wanted.
 
@@ -95,7 +119,10 @@ def _scored(runs: tuple[str, ...], flags: Mapping[str, Any], *, baselines: bool)
     how = take_scoring(flags)
     if baselines:
         systems += make_baselines(data)
-    return [score_system(data, system, how) for system in systems]
+    try:
+        return [score_system(data, system, how) for system in systems]
+    finally:
+        how.close()
 
 
 def _data(systems: list[System], flags: Mapping[str, Any]) -> DataSet:

@@ -18,6 +18,8 @@ from emer_edge.evaluate.scores import Difference, Resampling
 PAIRED = Resampling(10_000)
 """More draws than an interval needs: the smallest p-value has to survive the correction for many systems."""
 LEVEL = 0.05
+EXTRA = ("set_average", "clue_overlap", "label_overlap", "cue_visual_f", "cue_auditory_f", "cue_emotional_f")
+"""Figures that stand in a table where they were asked for."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Comparison:
     def columns(self) -> tuple[str, ...]:
         """The figures of a table, the deciding one first."""
         names = [name for name in headline_names(self.data) if name in self.systems[0].figures]
-        extra = [name for name in ("set_average",) if name in self.systems[0].figures]
+        extra = [name for name in EXTRA if name in self.systems[0].figures]
         return tuple(dict.fromkeys((self.figure, *names, *extra)))
 
     def to_dict(self) -> dict[str, Any]:

@@ -113,6 +113,10 @@ def score_system(data: DataSet, system: System, how: Scoring | None = None) -> S
         found.add_classes(data.candidates or tuple(dict.fromkeys(label_of(row) for row in rows)))
     if "valence" in kinds:
         found.add_sentiment()
+    if how.judging is not None:
+        found.add_overlaps(how.judging, data.language)
+    if how.encoder is not None:
+        found.add_cues(how.encoder, data.language)
     if not found.figures:
         raise InputError(f"{data.name} has no truth to score against.", f"It has: {', '.join(data.kinds)}.")
     groups = [row.group for row in rows]

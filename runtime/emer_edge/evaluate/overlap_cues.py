@@ -62,10 +62,15 @@ class CueScore:
         return _mean(self.recalls)
 
     @property
+    def f_scores(self) -> NDArray[np.float64]:
+        """float64 [clips], the F of each clip."""
+        pairs = zip(self.precisions, self.recalls, strict=True)
+        return np.array([harmonic(p, r) if p + r > 0 else 0.0 for p, r in pairs])
+
+    @property
     def f1(self) -> float:
         """Mean over the clips of each clip's own F (unlike the wheel metrics); nan without clips."""
-        pairs = zip(self.precisions, self.recalls, strict=True)
-        return _mean(np.array([harmonic(p, r) if p + r > 0 else 0.0 for p, r in pairs]))
+        return _mean(self.f_scores)
 
     def to_dict(self) -> dict[str, float | int | None]:
         """The figures as plain data; None without clips."""

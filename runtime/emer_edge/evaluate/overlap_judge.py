@@ -17,8 +17,9 @@ Language: TypeAlias = Literal["en", "zh"]
 Ask: TypeAlias = Callable[[str], str]
 """A prompt -> the answer. Greedy decoding makes a judge repeatable."""
 
-SCORE_GRAMMAR = 'root ::= "10" | [1-9]'
-"""GBNF of llama.cpp that lets a judge answer with a whole number from 1 to 10 and nothing else."""
+SCORE_GRAMMAR = 'root ::= " "? ("10" | [1-9])'
+"""GBNF of llama.cpp that lets a judge answer with a whole number from 1 to 10 and nothing else
+(a space before it is how models that are no chat models go on after a colon)."""
 WORDS_GRAMMAR = r'root ::= "[" (word (", " word){0,11})? "]"' + "\n" + r"word ::= [^\[\],\n\"']{1,40}"
 """GBNF that lets a summary be a list of up to 12 words, in the form `labels_text.parse_label_list` reads."""
 

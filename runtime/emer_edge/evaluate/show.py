@@ -29,6 +29,11 @@ TITLES = {
     "m_score": "m-score",
     "waf": "WAF",
     "acc": "ACC",
+    "clue_overlap": "clue overlap of 10",
+    "label_overlap": "label overlap of 10",
+    "cue_visual_f": "cues of the face, F",
+    "cue_auditory_f": "cues of the voice, F",
+    "cue_emotional_f": "cues of the emotion, F",
 }
 RATE_TITLES = {
     "voice": "voice clues right",

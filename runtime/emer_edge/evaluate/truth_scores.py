@@ -15,9 +15,14 @@ from numpy.typing import NDArray
 from emer_edge.errors import InputError
 from emer_edge.evaluate.calibration import Calibration, calibration
 from emer_edge.evaluate.classes import OTHER, class_shares, first_class
-from emer_edge.evaluate.datasets import Row
+from emer_edge.evaluate.cue_reading import NAME as CUE_RULES
+from emer_edge.evaluate.cue_reading import read_cues
+from emer_edge.evaluate.datasets import Language, Row
 from emer_edge.evaluate.figures import Figure, class_figures, f_figure, mean_figure
+from emer_edge.evaluate.judging import Judging
 from emer_edge.evaluate.outputs import Output
+from emer_edge.evaluate.overlap import HIGHEST
+from emer_edge.evaluate.overlap_cues import SentenceEncoder, score_cues
 from emer_edge.evaluate.scores import Resampling
 from emer_edge.evaluate.set_metrics import Groups, LabelSets, score_grouped_sets
 from emer_edge.evaluate.vocabulary import default_vocabulary
@@ -34,12 +39,21 @@ class Scoring:
         groups: synonym groups of each clip, for MER2024's set metric.
         answered_only: leave out clips that have no output or failed, rather than refuse or count them.
         resampling: how the bootstrap draws.
+        judging: a judge of descriptions, for clue overlap and label overlap.
+        encoder: of sentences, for EmoCue-style matching of cues that are read from the texts by rules.
     """
 
     vocabulary: WheelVocabulary = field(default_factory=default_vocabulary)
     groups: Mapping[str, Groups] | None = None
     answered_only: bool = False
     resampling: Resampling = field(default_factory=Resampling)
+    judging: Judging | None = None
+    encoder: SentenceEncoder | None = None
+
+    def close(self) -> None:
+        """Give back what a judge holds; may be called again."""
+        if self.judging is not None:
+            self.judging.model.close()
 
 
 @dataclass
@@ -147,6 +161,50 @@ class TruthScores:
             self.figures[name] = Figure(name, columns, figures[source].combine)
         for row, truth, guess in zip(self.rows, right, told, strict=True):
             self.quality[row.id] = float(truth == guess)
+
+    def add_overlaps(self, judging: Judging, language: Language) -> None:
+        """Clue overlap and label overlap as shares of 10, the top of the scale, where people wrote a text.
+
+        Raises:
+            InputError: a row has no text by people.
+            EmerError: whatever the judge raises.
+        """
+        for score in judging.overlaps(self._texts(), self._said_texts(), language):
+            name = "clue_overlap" if score.overlap == "clues" else "label_overlap"
+            scores = np.nan_to_num(score.scores, nan=0.0) if score.unreadable == "zero" else score.scores
+            self.figures[name] = mean_figure(name, scores / HIGHEST)
+            self.details[name] = score.to_dict()
+
+    def add_cues(self, encoder: SentenceEncoder, language: Language) -> None:
+        """EmoCue-style F of the cues that texts state, by kind.
+
+        Raises:
+            InputError: a row has no text by people, or it is not English.
+        """
+        if language != "en":
+            raise InputError("The rules that read cues know English only.", todo="Leave --cues out.")
+        truth, said = self._texts(), self._said_texts()
+        scores = score_cues(
+            {name: read_cues(text) for name, text in truth.items()},
+            {name: read_cues(text) for name, text in said.items()},
+            encoder,
+        )
+        for kind, score in scores.kinds.items():
+            column = dict(zip(score.names, score.f_scores, strict=True))
+            name = f"cue_{kind}_f"
+            self.figures[name] = mean_figure(name, np.array([column.get(clip, np.nan) for clip in truth]))
+        self.details["cues"] = {"read_by": CUE_RULES, **scores.to_dict()}
+
+    def _texts(self) -> dict[str, str]:
+        texts = {row.id: row.truth.text or "" for row in self.rows}
+        if absent := [name for name, text in texts.items() if not text.strip()]:
+            raise InputError(
+                f"{len(absent)} rows have no text by people to compare with.", f"The first: {absent[0]}."
+            )
+        return texts
+
+    def _said_texts(self) -> dict[str, str]:
+        return {output.id: "" if output.failed else output.text for output in self.outputs}
 
     def _confuse(self, truth: LabelSets) -> None:
         for number, wheel in enumerate(self.how.vocabulary.wheels, 1):

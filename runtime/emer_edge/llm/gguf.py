@@ -14,6 +14,7 @@ import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from numpy.typing import NDArray
 from emer_edge import _core
 from emer_edge.errors import Cancelled, DeviceError, GenerationError, InputError, LimitError, PackError
 from emer_edge.llm.batch import BatchArrays, Ids, Positions, Rows, Sizes
+from emer_edge.llm.chat import chat_frame
+from emer_edge.llm.grammar import Grammar
 from emer_edge.llm.library import Cancellable, Library, Wish, copy_floats, pointer
+from emer_edge.llm.turn import Turn
 from emer_edge.llm.vocabulary import Vocabulary
 
 _NO_ROOM, _ABORTED = 1, 2  # llama.h, what llama_decode returns
@@ -40,7 +44,8 @@ class Llm:
 
     Args:
         path: a GGUF file of a decoder model; its weights are memory-mapped.
-        n_ctx: tokens that the KV cache holds, over all sequences; rounded up to what llama.cpp allocates.
+        n_ctx: tokens that the KV cache holds, over all sequences; rounded up to what llama.cpp allocates. 0:
+            what the model was trained for, at most 4096.
         threads: CPU threads at most; a model takes one for every 16 MiB of weights, see `threads` afterwards.
         device: `cpu`, or `cuda` for all layers on the GPU.
         n_seq: sequences that may live at the same time.
@@ -68,7 +73,7 @@ class Llm:
         self.path = Path(path)
         self.device = device
         self._library = library = load_library()
-        self._turn = _Turn()
+        self._turn = Turn()
         library.lines.clear()
         model = library.load_model(self.path, device)
         context = None
@@ -87,6 +92,7 @@ class Llm:
         self._context = context
         self._memory = api.llama_get_memory(context)
         self._vocabulary = Vocabulary(api, model)
+        self._frame = partial(chat_frame, api, model)
         self.n_vocab = self._vocabulary.size
         self.bos = self._vocabulary.bos
         self.n_embd = int(api.llama_model_n_embd(model))
@@ -127,6 +133,32 @@ class Llm:
         """
         with self._turn:
             return self._vocabulary.tokenize(text)
+
+    def tokenize_chat(self, text: str) -> list[int]:
+        """Token ids of one question to a chat model, up to the beginning of its answer.
+
+        The turn is worded by the file's own template; a model without one gets the text as it is. Control
+        tokens come from the template alone, never from `text`.
+
+        Raises:
+            InputError: llama.cpp does not know the template.
+        """
+        with self._turn:
+            frame, words = self._frame(), self._vocabulary.tokenize(text)
+            head = [self.bos] if self.bos is not None and self._vocabulary.adds_bos else []
+            if frame is None:
+                return [*head, *words]
+            before, after = (self._vocabulary.tokenize(part, control=True) for part in frame)
+            return [*(before if before[:1] == head else [*head, *before]), *words, *after]
+
+    def grammar(self, gbnf: str) -> Grammar:
+        """A grammar for one answer of this model, which must stay open as long as it is used.
+
+        Raises:
+            InputError: llama.cpp can't read it.
+        """
+        with self._turn:
+            return Grammar(self._api, self._vocabulary.handle, self.n_vocab, gbnf)
 
     def piece(self, token: int) -> bytes:
         """The bytes of one token, possibly part of a UTF-8 character; empty for control tokens."""
@@ -308,36 +340,6 @@ class Llm:
         trace: types.TracebackType | None,
     ) -> None:
         self.close()
-
-
-class _Turn:
-    """Lets one thread in at a time, and none after the end; a held-up caller gets an error, not a wait."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open = True
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise InputError(
-                "Two threads use one language model at the same time.",
-                todo="Give each its own, or take turns.",
-            )
-        try:
-            if not self._open:
-                raise InputError("The language model is closed.")
-        except BaseException:  # an interrupt must not leave it locked either
-            self._lock.release()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-    def end(self, free: Callable[[], object]) -> None:
-        """Wait for whoever is in, then free; may be called again."""
-        with self._lock:
-            self._open = False
-            free()
 
 
 def load_library() -> Library:

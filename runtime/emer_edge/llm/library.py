@@ -24,6 +24,7 @@ _LOG_WARN, _LOG_ERROR, _LOG_CONTINUE = 3, 4, 5  # ggml.h, ggml_log_level
 _BYTES_PER_THREAD = (
     16 * 1024**2
 )  # of weights; a 10 MB model is no faster with two, and far slower on a busy CPU
+_CELLS_AT_MOST = 4096  # where the caller leaves it to the model
 _CELLS = 256  # llama.cpp rounds the cells of a KV cache up to this
 
 
@@ -52,7 +53,7 @@ class Wish:
                 f"The language model knows no device {self.device!r}.",
                 todo=f"Use one of {', '.join(DEVICES)}.",
             )
-        for name, low, high in (("n_ctx", 1, 1 << 20), ("threads", 1, 512), ("n_seq", 1, 256)):
+        for name, low, high in (("n_ctx", 0, 1 << 20), ("threads", 1, 512), ("n_seq", 1, 256)):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"{name} = {value} makes no sense.", todo=f"Use {low} to {high}.")
@@ -139,7 +140,8 @@ class Library:
         if wish.n_ctx > trained:
             raise InputError(f"{path.name} was trained for {trained} tokens of context, not {wish.n_ctx}.")
         params = api.llama_context_default_params()
-        params.n_ctx = params.n_batch = -(-wish.n_ctx // _CELLS) * _CELLS
+        rows = wish.n_ctx or min(trained, _CELLS_AT_MOST)
+        params.n_ctx = params.n_batch = -(-rows // _CELLS) * _CELLS
         params.n_ubatch = min(512, params.n_batch)
         params.n_seq_max = wish.n_seq
         params.n_outputs_max = wish.n_seq  # sizes the logits buffers: rows x vocabulary

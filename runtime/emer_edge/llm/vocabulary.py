@@ -39,10 +39,16 @@ class Vocabulary:
         self.size = int(api.llama_vocab_n_tokens(self._vocab))
         bos = int(api.llama_vocab_bos(self._vocab))
         self.bos: int | None = bos if bos >= 0 else None
+        self.adds_bos = bool(api.llama_vocab_get_add_bos(self._vocab))
         self._pieces: dict[int, bytes] = {}
         self._ends: dict[int, bool] = {}
 
-    def tokenize(self, text: str) -> list[int]:
+    @property
+    def handle(self) -> Any:
+        """llama.cpp's own, for what else works on vocabularies."""
+        return self._vocab
+
+    def tokenize(self, text: str, *, control: bool = False) -> list[int]:
         """Token ids of `text`, without BOS; see `Llm.tokenize`."""
         data = text.encode("utf-8", "replace")
         if len(data) > MAX_TEXT_BYTES:
@@ -53,7 +59,7 @@ class Vocabulary:
         room = len(data) + 8
         while data:
             ids = (ctypes.c_int32 * room)()
-            count = self._api.llama_tokenize(self._vocab, data, len(data), ids, room, False, False)
+            count = self._api.llama_tokenize(self._vocab, data, len(data), ids, room, False, control)
             if count >= 0:
                 return ids[:count]
             room = -count

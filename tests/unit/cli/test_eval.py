@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -356,3 +357,41 @@ def test_the_stored_outputs_on_emer_v1_stand_side_by_side(run, shared_data) -> N
     best, *others = record["systems"]
     assert best["system"] == "gt"
     assert all(not other["against_reference"]["noise"] for other in others)
+
+
+def test_a_judge_and_cues_are_scored_from_the_command_line(run, table, tmp_path) -> None:
+    from tests.data.make_llm import write_llm
+
+    judge, kept = tmp_path / "judge.gguf", tmp_path / "kept.jsonl"
+    write_llm(judge, np.random.default_rng(1), "F32")
+    table.write_text("id,subtitle,label,text\na,I am sad,sad,He looks sad.\nb,fine,happy,She smiles.\n")
+    run("run", table, "--text-only", "-o", tmp_path / "run", "--quiet")
+    line = ("score", tmp_path / "run", "--judge", judge, "--judgements", kept, "--cues", "--json")
+    first = run(*line)
+    assert first.exit_code == 0, first.stderr
+    found = json.loads(first.stdout)
+    assert found["clue_overlap"]["judge"].startswith("judge.gguf, sha256")
+    assert 1 <= found["clue_overlap"]["mean"] <= 10
+    assert found["figures"]["label_overlap"]["value"] == pytest.approx(found["label_overlap"]["mean"] / 10)
+    assert found["cues"]["encoder"].startswith("bag of words")
+    before = kept.read_bytes()
+    assert run(*line).stdout == first.stdout
+    assert kept.read_bytes() == before
+    for wrong in (("--judge-model", "m"), ("--encoder", "words"), ("--judge", "none.gguf")):
+        assert run("score", tmp_path / "run", *wrong).exit_code == 2
+    run("run", table, "--text-only", "-o", tmp_path / "judged", "--quiet", "--judge", judge)
+    assert "clue overlap of 10" in (tmp_path / "judged/report.html").read_text(encoding="utf-8")
+
+
+def test_lists_of_cues_are_matched(run, tmp_path) -> None:
+    path = tmp_path / "cues.jsonl"
+    path.write_text('{"id": "a", "visual": ["a broad smile"], "emotional": ["joy"]}\n')
+    found = json.loads(run("cues", path, path, "--json").stdout)
+    assert found["visual"] == {
+        "clips": 1,
+        "precision": pytest.approx(1),
+        "recall": pytest.approx(1),
+        "f1": pytest.approx(1),
+    }
+    assert found["auditory"]["f1"] is None
+    assert "emotional" in run("cues", path, path).stdout
