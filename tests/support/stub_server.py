@@ -91,8 +91,7 @@ class StubLive:
     """A state for each whole second of sound; frames are counted."""
 
     def __init__(self, *, window_seconds: float = 8.0, hop_seconds: float = 1.0, **_: Any) -> None:
-        self.window_seconds = window_seconds
-        self.hop_seconds = hop_seconds
+        self.options = SimpleNamespace(window_seconds=window_seconds, hop_seconds=hop_seconds)
         self._events: queue.Queue[Any] = queue.Queue()
         self._heard = 0.0
         self._frames = 0

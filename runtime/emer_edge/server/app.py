@@ -11,6 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emer_edge.errors import EmerError
+from emer_edge.server.chat import ChatRoute
 from emer_edge.server.desk import Desk
 from emer_edge.server.emotion import EmotionRoute
 from emer_edge.server.guard import Guard
@@ -34,6 +35,7 @@ def make_app(desk: Desk, metrics: Metrics) -> Starlette:
         Route("/docs", page.docs),
         Route("/page/{name}", page.file),
         Route("/v1/emotion", EmotionRoute(desk), methods=["POST"]),
+        Route("/v1/chat/completions", ChatRoute(desk), methods=["POST"]),
         WebSocketRoute("/v1/live", live.serve),
         Route("/v1/models", status.models),
         Route("/health/live", status.live),

@@ -24,7 +24,7 @@ from emer_edge.server.process import Inbox, WorkerProcess, lost_error
 CREDITS = 64
 """Messages that the worker may have before it; further pictures and sounds are dropped, or waited with."""
 FIRST_MESSAGE_SECONDS = 10.0
-CLOSING_SECONDS = 15.0
+CLOSING_SECONDS = 20.0
 WORKER_SECONDS = 10.0
 
 CONFIG: dict[str, tuple[type, ...]] = {
@@ -33,6 +33,8 @@ CONFIG: dict[str, tuple[type, ...]] = {
     "deadline_seconds": (int, float, type(None)),
     "policy": (str,),
     "reasoning": (str, int, float),
+    "question": (str,),
+    "max_tokens": (int, type(None)),
     "language": (str,),
 }
 """The settings of a session that a client may choose, and their types."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emer_edge.errors import EmerError
+from emer_edge.live.affect import place, valence_arousal
 from emer_edge.server.moments import clue_moments
 from emer_edge.server.wire import BrokenWireError, Message, encode, receive_blocking
 from emer_edge.server.worker_live import LiveChannel
@@ -120,8 +121,10 @@ def event_of(event: Event) -> dict[str, Any]:
 
 def answer_of(reasoning: Reasoning, name: str) -> dict[str, Any]:
     """The answer under the name that the client gave its clip, with what a page needs beside it."""
+    valence, arousal = valence_arousal(reasoning.scores)
     return {
         "reasoning": {**reasoning.to_dict(), "clip": name},
+        "affect": {"valence": valence, "arousal": arousal},
         "cues": [asdict(cue) for cue in reasoning.cues],
         "moments": [asdict(moment) for moment in clue_moments(reasoning)],
     }
@@ -148,6 +151,7 @@ def describe(reasoner: Reasoner) -> dict[str, Any]:
         "description": manifest.description,
         "licence": manifest.licence.id,
         "labels": list(manifest.labels.candidates),
+        "affect": {label: at for label in manifest.labels.candidates if (at := place(label)) is not None},
         "questions": sorted(manifest.prompt.questions),
         "device": reasoner.device,
         "threads": reasoner.threads,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from emer_edge.live.events import Failed, event_to_dict
 from emer_edge.server.wire import Message
 
 if TYPE_CHECKING:
+    from emer_edge.live.session import LiveSession
     from emer_edge.reasoner import Reasoner
 
 HEAD_VERSION = "1.0"
@@ -74,14 +74,13 @@ class LiveChannel:
                 finally:
                     self._tell("ack")
         telling.join()
-        stats = session.stats()
-        return asdict(stats) if is_dataclass(stats) and not isinstance(stats, type) else dict(stats)
+        return session.stats()
 
-    def _tell_events(self, session: Any) -> None:
+    def _tell_events(self, session: LiveSession) -> None:
         for event in session:
             self._tell("event", event=event_to_dict(event))
 
-    def _head(self, session: Any) -> dict[str, Any]:
+    def _head(self, session: LiveSession) -> dict[str, Any]:
         """The first line, as in a recorded timeline."""
         manifest = self._reasoner.manifest
         return {
@@ -89,13 +88,11 @@ class LiveChannel:
             "schema_version": HEAD_VERSION,
             "pack": {"name": manifest.name, "version": manifest.version},
             "labels": list(manifest.labels.candidates),
-            **{
-                name: getattr(session, name, self._config.get(name))
-                for name in ("window_seconds", "hop_seconds")
-            },
+            "window_seconds": session.options.window_seconds,
+            "hop_seconds": session.options.hop_seconds,
         }
 
-    def _push(self, session: Any, message: Message, blob: bytes) -> None:
+    def _push(self, session: LiveSession, message: Message, blob: bytes) -> None:
         values = message["values"]
         match message["what"]:
             case "frame":
