@@ -11,16 +11,17 @@ class Recorder:
 
     def __init__(self) -> None:
         self.frames: list[tuple[Any, float]] = []
-        self.sound: list[tuple[Any, int, float]] = []
+        self.sound: list[tuple[Any, int, float | None]] = []
         self.words: list[tuple[str, float, float, bool]] = []
+        self.questions: list[str] = []
         self.changed = threading.Condition()
 
-    def push_frame(self, frame: Any, pts_seconds: float) -> None:
+    def push_frame(self, array: Any, pts_seconds: float) -> None:
         with self.changed:
-            self.frames.append((frame, pts_seconds))
+            self.frames.append((array, pts_seconds))
             self.changed.notify_all()
 
-    def push_audio(self, pcm: Any, sample_rate: int, pts_seconds: float) -> None:
+    def push_audio(self, pcm: Any, sample_rate: int, pts_seconds: float | None) -> None:
         with self.changed:
             self.sound.append((pcm, sample_rate, pts_seconds))
             self.changed.notify_all()
@@ -28,6 +29,11 @@ class Recorder:
     def push_text(self, text: str, start: float, end: float, final: bool) -> None:
         with self.changed:
             self.words.append((text, start, end, final))
+            self.changed.notify_all()
+
+    def ask(self, question: str = "explain") -> None:
+        with self.changed:
+            self.questions.append(question)
             self.changed.notify_all()
 
     def wait(self, *, frames: int = 0, sound: int = 0, words: int = 0, seconds: float = 20.0) -> bool:

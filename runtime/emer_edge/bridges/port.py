@@ -11,11 +11,11 @@ from emer_edge.live.events import Failed, LiveEvent
 class Inputs(Protocol):
     """Where frames, sound and words go: a live session, or something that stands in for one."""
 
-    def push_frame(self, frame: Any, pts_seconds: float) -> Any:
+    def push_frame(self, array: Any, pts_seconds: float) -> Any:
         """One frame, (H, W, 3) uint8 RGB."""
 
-    def push_audio(self, pcm: Any, sample_rate: int, pts_seconds: float) -> Any:
-        """Sound, (n,) or (channels, n), int16 or float32."""
+    def push_audio(self, pcm: Any, sample_rate: int, pts_seconds: float | None) -> Any:
+        """Sound, (n,) or (channels, n), int16 or float32; without a time it follows the sound before."""
 
     def push_text(self, text: str, start: float, end: float, final: bool) -> Any:
         """Words."""
