@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +23,6 @@ from emer_edge.session import Session
 Samples = NDArray[np.float32]
 SHORT_SECONDS = 0.05
 """What may be missing at the end of a piece that can't be waited for any longer; it is filled with zeros."""
-
-
-@dataclass(slots=True)
-class _Piece:
-    """One piece of sound and what was computed from it."""
-
-    peak: float
-    row: Rows
 
 
 class Hearing:
@@ -61,7 +52,8 @@ class Hearing:
         # A backlog of one full queue may lie before the window that is worked on.
         keep = 2 * plan.reach_seconds + 4 * plan.hop_seconds
         self._sound = Sound(plan.sample_rate, keep, on_samples)
-        self._pieces: dict[int, _Piece] = {}
+        self._pieces: dict[int, Rows] = {}
+        """Embedding of each piece, by the sample after its last."""
         self.encoded = self.reused = 0
 
     @property
@@ -106,21 +98,29 @@ class Hearing:
         """
         began = time.perf_counter()
         percept = Percept()
-        ends = [end for end in self._plan.sound_ends(hop) if self._is_there(end)]
-        pieces = self._sounding(ends) if ends else self._beginning(hop)
-        if not pieces:
+        length = self._plan.length_samples
+        pieces = {
+            end: self._sound.slice(end - length, end)
+            for end in self._plan.sound_ends(hop)
+            if self._is_there(end)
+        }
+        beginning = None if pieces else self._beginning(hop)
+        heard = list(pieces.values()) if beginning is None else [beginning]
+        if not heard:
             return percept
-        first = min(max(0, end - self._plan.length_samples) for end in pieces)
-        percept.audio_seconds = (min(max(pieces), self._sound.end) - first) / self._plan.sample_rate
-        peak = max(float(np.abs(samples).max()) for samples in pieces.values())
-        if peak < SILENCE:
+        span = len(heard[0]) if beginning is not None else max(pieces) - min(pieces) + length
+        percept.audio_seconds = span / self._plan.sample_rate
+        if max(float(np.abs(samples).max()) for samples in heard) < SILENCE:
             percept.missing.append("the sound is silent")
             return percept
-        chosen = spread(sorted(pieces), self._plan.sounds)
-        percept.windows = len(chosen)
-        percept.embeddings = (
-            self._embed(pieces, chosen, cancel) if self.separable else self._embed_all(chosen, cancel)
-        )
+        chosen = spread(sorted(pieces), self._plan.sounds) if pieces else []
+        percept.windows = self._plan.sounds
+        if beginning is not None:
+            percept.embeddings = self._session.audio.encode(cut_windows(beginning, self._all), cancel)
+        elif self.separable:
+            percept.embeddings = self._embed(pieces, chosen, cancel)
+        else:
+            percept.embeddings = self._embed_all(chosen, cancel)
         percept.seconds["audio"] = time.perf_counter() - began
         return percept
 
@@ -129,16 +129,16 @@ class Hearing:
         short = round(SHORT_SECONDS * self._plan.sample_rate)
         return start >= 0 and self._sound.has(start, end - short)
 
-    def _sounding(self, ends: list[int]) -> dict[int, Samples]:
-        length = self._plan.length_samples
-        return {end: self._sound.slice(end - length, end) for end in ends}
-
-    def _beginning(self, hop: int) -> dict[int, Samples]:
-        """The one piece of a stream that is shorter than a piece, padded at its end as a short clip is."""
-        length = self._plan.length_samples
-        if hop * self._plan.hop_samples >= length or not self._sound.has(0, 1):
-            return {}
-        return {length: self._sound.slice(0, length)}
+    def _beginning(self, hop: int) -> Samples | None:
+        """All there is of a stream that is shorter than a piece: a short clip, which is padded at its end."""
+        end = min(hop * self._plan.hop_samples, self._sound.end)
+        if (
+            hop * self._plan.hop_samples >= self._plan.length_samples
+            or not self._sound.has(0, end)
+            or not end
+        ):
+            return None
+        return self._sound.slice(0, end)
 
     def _embed(self, pieces: dict[int, Samples], chosen: list[int], cancel: CancelToken | None) -> Rows:
         known = self._pieces
@@ -149,8 +149,8 @@ class Hearing:
             rows = self._session.audio.encode(cut, cancel)
             self.encoded += len(new)
             for end, row in zip(new, rows, strict=True):
-                known[end] = _Piece(0.0, row)
-        out = np.stack([known[end].row for end in chosen])
+                known[end] = row
+        out = np.stack([known[end] for end in chosen])
         for end in new:
             if end > self._sound.end:  # filled with zeros: the next window has the real end
                 del known[end]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 RUNGS = ("everything", "no reasoning", "every second state", "every fourth state", "one modality less")
 """What each rung leaves out; every rung leaves out what those before it do."""
@@ -28,7 +28,9 @@ class Ladder:
     rung: int = 0
     _late: int = 0
     _calm: int = 0
-    _patience: int = field(default=_DOWN)
+    _patience: int = _DOWN
+    _since: int = 0
+    _stepped: bool = False
 
     @property
     def stride(self) -> int:
@@ -55,14 +57,21 @@ class Ladder:
         calm = age < _CALM * self.deadline and busy < _CALM * below
         self._late = self._late + 1 if late else 0
         self._calm = self._calm + 1 if calm else 0
+        self._since += 1
         if self._late >= _UP and self.rung < len(RUNGS) - 1:
-            # Each time the climb comes soon after a step down, the next step down takes longer to try.
-            self.rung, self._late, self._calm = self.rung + 1, 0, 0
-            self._patience = min(_MOST_PATIENCE, self._patience * 2)
+            # A climb soon after a step down: the next step down takes longer to try.
+            soon = self._stepped and self._since <= 2 * self._patience
+            self._patience = min(_MOST_PATIENCE, self._patience * 2) if soon else self._patience
+            self._move(1)
             return True
         if self.rung and self._calm >= self._patience:
-            self.rung, self._calm, self._late = self.rung - 1, 0, 0
+            self._move(-1)
             return True
-        if not self.rung and self._calm > 4 * _DOWN:
+        if not self.rung and self._calm > 4 * _MOST_PATIENCE:
             self._patience = _DOWN
         return False
+
+    def _move(self, by: int) -> None:
+        self.rung += by
+        self._late = self._calm = self._since = 0
+        self._stepped = by < 0

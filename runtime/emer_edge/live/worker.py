@@ -164,6 +164,7 @@ class Worker:
                 self._inbox.note("late", item.what, 1, item.start)
                 return
             if item.epoch > self._epoch:
+                self._finish()
                 self._restart(item.epoch, item.origin)
             kind: Kind = "frames" if item.what == "frames" else "audio"
             self._ends[kind] = max(self._ends.get(kind, item.end), item.end)
@@ -181,18 +182,19 @@ class Worker:
         if last <= self._hop:
             return
         self._due = None
-        first = self._hop + 1
-        if self._options.policy != "block":
-            while first < last and self._windows.age(first) > self._options.deadline:
-                first += 1
-        kept = [hop for hop in range(first, last + 1) if hop % self.ladder.stride == 0 or hop == 1]
-        skipped = last - self._hop - len(kept)
-        if skipped:
-            self._inbox.note("skipped_hop", "hops", skipped, self._origin + self._plan.end_seconds(first))
-        for hop in kept:
-            self._make(hop)
-        self._hop = last
+        for hop in range(self._hop + 1, last + 1):
+            self._hop = hop
+            # Judged anew before each: while one is made, those after it grow old.
+            old = hop < last and self._options.policy != "block" and self._is_old(hop)
+            if old or (hop % self.ladder.stride and hop > 1):
+                pts = self._origin + self._plan.end_seconds(hop)
+                self._inbox.note("skipped_hop", "hops", 1, pts)
+            else:
+                self._make(hop)
         self._windows.forget(last)
+
+    def _is_old(self, hop: int) -> bool:
+        return self._windows.age(hop) > self._options.deadline
 
     def _last_due(self, batch: Batch, now: float) -> int:
         """The last window that every active modality has reached, or that was waited for long enough."""
