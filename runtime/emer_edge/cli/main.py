@@ -19,6 +19,7 @@ HOMES = {
     "packs": "emer_edge.cli.packs:packs",
     "serve": "emer_edge.cli.serve:serve",
     "export": "emer_edge.cli.export:export",
+    "bench": "emer_edge.cli.bench:bench",
     "doctor": "emer_edge.cli.doctor:doctor",
     "config": "emer_edge.cli.config:config",
     "completion": "emer_edge.cli.completion:completion",

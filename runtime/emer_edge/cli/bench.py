@@ -1,0 +1,135 @@
+"""`emer-edge bench`: the flags of its verbs, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from emer_edge.cli.border import debug_option
+from emer_edge.cli.options import PathText, engine_options
+from emer_edge.cli.terminal import Terminal, one_line, put
+
+
+class _RunByDefault(click.Group):
+    """A group whose verb `run` may be left out: `bench clips/` is `bench run clips/`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `run` in front of anything that is neither a verb nor a question for help."""
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(name="bench", cls=_RunByDefault, short_help="Measure this device, compare and guard figures.")
+def bench() -> None:
+    """Measure a pack on this device, compare result files of devices, and guard against regressions.
+
+    Without a verb it is `bench run`. See docs/bench.md.
+
+    \b
+    Examples:
+      emer-edge bench
+      emer-edge bench compare laptop.json orin.json -o page
+      emer-edge bench gate new.json --baseline old.json
+    """
+
+
+@bench.command(short_help="Measure a pack on this device.")
+@click.argument("clips", nargs=-1, type=PathText(), metavar="[CLIP...]")
+@engine_options
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    metavar="LIST",
+    help="single_stream, multi_stream, offline, server, cold_start; several with commas. [default: all]",
+)
+@click.option(
+    "--seconds", type=float, default=10.0, show_default=True, metavar="S", help="Least duration of each."
+)
+@click.option("--mlperf", is_flag=True, help="As long as MLPerf asks: 600 s and enough queries each.")
+@click.option(
+    "--driver",
+    type=click.Choice(("auto", "native", "loadgen")),
+    default="auto",
+    show_default=True,
+    help="Who issues the queries; auto: LoadGen where it is installed.",
+)
+@click.option("--count", type=click.IntRange(1, 1000), default=16, show_default=True, help="Clips to draw.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Of clips and order."
+)
+@click.option(
+    "--rate", type=float, metavar="N", help="Server: queries a second. [default: half of what it can]"
+)
+@click.option("--bound", type=float, metavar="S", help="Server: latency it promises. [default: 4 medians]")
+@click.option("-q", "--question", default="explain", show_default=True, metavar="TEXT", help="What is asked.")
+@click.option("--max-tokens", type=click.IntRange(0), metavar="N", help="Ceiling of the text.")
+@click.option(
+    "--warm-up", type=click.IntRange(1), default=4, show_default=True, help="Clips before it counts."
+)
+@click.option(
+    "--cold-runs", type=click.IntRange(1), default=5, show_default=True, help="Processes a cold start."
+)
+@click.option(
+    "-o", "--output", type=PathText(), metavar="FILE", help="Write the result file, every sample in it."
+)
+@click.option("--force", is_flag=True, help="Overwrite a file that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result file instead of lines.")
+@click.option("--quiet", is_flag=True, help="Say nothing on standard error but errors.")
+@debug_option
+def run(clips: tuple[str, ...], scenarios: tuple[str, ...], **flags: Any) -> int:
+    """Measure a pack on this device by MLPerf's scenarios, stage by stage, against its roofline.
+
+    Without CLIPs a set of talking faces is drawn from --seed, once, and kept in the cache. Every clip is
+    asked about before any comes again, and none twice in a row, so that nothing comes from a cache.
+
+    \b
+    Examples:
+      emer-edge bench run -o laptop.json
+      emer-edge bench run clips/ --pack my-pack --device cuda --scenario single_stream,offline
+      emer-edge bench run --mlperf --json
+    """
+    from emer_edge.atomic import write_text_atomic
+    from emer_edge.bench.result import to_text
+    from emer_edge.bench.run import SCENARIOS, Request, run_bench
+    from emer_edge.bench.show import lines
+    from emer_edge.cli.batch import use_packs_folder
+    from emer_edge.cli.progress import Progress
+    from emer_edge.config import DEFAULTS, load_settings
+    from emer_edge.errors import OutputError
+
+    settings = load_settings({name: flags.pop(name, None) for name in DEFAULTS})
+    use_packs_folder(settings)
+    output, force = flags.pop("output"), flags.pop("force")
+    as_json, quiet = flags.pop("as_json"), flags.pop("quiet")
+    if output and Path(output).exists() and not force:
+        raise OutputError(f"{output} exists already.", todo="Pass --force to overwrite it.")
+    named = tuple(part.strip() for value in scenarios for part in value.split(","))
+    request = Request(
+        pack=settings.text("pack") or "emer-nano",
+        device=settings.text("device") or "cpu",
+        threads=settings.threads,
+        decoder=settings.text("decoder") or "auto",
+        clips=clips,
+        scenarios=named or SCENARIOS,
+        bound_seconds=flags.pop("bound"),
+        command=("emer-edge", *sys.argv[1:]),
+        **flags,
+    )
+    progress = Progress(Terminal.look(), quiet=quiet)
+    progress.start("bench")
+    try:
+        result = run_bench(request, progress.stage)
+    finally:
+        progress.clear()
+    if output:
+        write_text_atomic(Path(output), to_text(result), overwrite=force)
+    if as_json:
+        put(to_text(result))
+    else:
+        put("".join(f"{one_line(line)}\n" for line in lines(result)))
+    return 0
