@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -19,7 +19,6 @@ from emer_edge.packs.manifest import Manifest
 from emer_edge.pipeline import Event, Perception, answer, perceive
 from emer_edge.results import Clip, Reasoning
 from emer_edge.session import Session
-from emer_edge.together import answer_together
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -36,7 +35,6 @@ def load(
     threads: int | None = None,
     limits: Limits | None = None,
     decoder: str = "auto",
-    at_once: int = 1,
 ) -> Reasoner:
     """Load a pack.
 
@@ -46,7 +44,6 @@ def load(
         threads: CPU threads of each engine; None takes the cores at hand, at most 8.
         limits: the ceilings for clips and answers.
         decoder: `auto`, `native` or `pyav`.
-        at_once: clips that `ask_many` may take, 1 to 64; each costs the memory of one context.
 
     Raises:
         PackNotFoundError, PackError, DeviceError, InputError.
@@ -58,8 +55,7 @@ def load(
     >>> reasoner.close()
     """
     with _Border():
-        session = Session(pack, device=device, threads=threads, limits=limits, at_once=at_once)
-        return Reasoner(session, decoder)
+        return Reasoner(Session(pack, device=device, threads=threads, limits=limits), decoder)
 
 
 def probe(path: str | Path, *, limits: Limits | None = None, decoder: str = "auto") -> Probe:
@@ -216,35 +212,6 @@ class Reasoner:
             live = LiveSession(session, options, on_event, lambda: self._closed)
             self._lives.add(live)
             return live
-
-    def ask_many(
-        self,
-        perceptions: Sequence[Perception],
-        question: str = "explain",
-        *,
-        options: Options | None = None,
-        cancel: CancelToken | None = None,
-    ) -> list[Reasoning]:
-        """Ask the same about several perceived clips, in one context of the language model: more clips a second.
-
-        Labels and confidences are those that `ask` gives. Words may differ where two tokens are all but
-        equally likely, since batches add floats in another order.
-
-        Raises:
-            LimitError: more clips than `load(at_once=...)` allows.
-            InputError, GenerationError, Cancelled: all answers are lost.
-
-        >>> import emer_edge as ee
-        >>> with ee.load("emer-nano", at_once=2) as reasoner:
-        ...     seen = [reasoner.perceive(ee.Clip(subtitle=words)) for words in ("Great!", "Leave me alone!")]
-        ...     [len(out.scores) > 1 for out in reasoner.ask_many(seen, "labels")]
-        [True, True]
-        """
-        with self._session.lock, _Border():
-            session = self._open_session()
-            if not all(isinstance(perception, Perception) for perception in perceptions):
-                raise InputError("There is nothing to ask about.", todo="Pass what perceive() returned.")
-            return answer_together(session, perceptions, question, options or Options(), cancel)
 
     def close(self) -> None:
         """Free everything; may be called again. Live sessions end first, without working off their queues."""
