@@ -1,4 +1,4 @@
-"""Events out and frames, sound, words and questions in, over Eclipse Zenoh. The only place that imports zenoh.
+"""Events out and frames, sound, words and questions in, over Eclipse Zenoh. The only importer of zenoh.
 
 Below a prefix, `emer-edge` unless told otherwise: `event/state`, `event/token`, `event/reasoning`,
 `event/dropped` and `event/error` carry events as JSON; `in/frame`, `in/audio`, `in/text` and `in/ask` take
@@ -88,16 +88,12 @@ class ZenohBridge:
         self._newest: bytes | None = None
         self._threads: list[threading.Thread] = []
         self._subscribers: list[Any] = []
-        prefix, drop, block = (
-            self._options.prefix,
-            zenoh.CongestionControl.DROP,
-            zenoh.CongestionControl.BLOCK,
-        )
+        prefix, congestion = self._options.prefix, zenoh.CongestionControl
         self._publishers = {
             kind: self._session.declare_publisher(
                 f"{prefix}/event/{kind}",
                 encoding=zenoh.Encoding.APPLICATION_JSON,
-                congestion_control=block if kind in ("reasoning", "error") else drop,
+                congestion_control=congestion.BLOCK if kind in ("reasoning", "error") else congestion.DROP,
                 express=True,
             )
             for kind in KINDS

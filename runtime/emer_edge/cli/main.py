@@ -15,6 +15,7 @@ HOMES = {
     "infer": "emer_edge.cli.infer:infer",
     "probe": "emer_edge.cli.probe:probe",
     "eval": "emer_edge.cli.eval:eval_",
+    "bridge": "emer_edge.cli.bridge:bridge",
     "timeline": "emer_edge.cli.timeline:timeline",
     "packs": "emer_edge.cli.packs:packs",
     "serve": "emer_edge.cli.serve:serve",
