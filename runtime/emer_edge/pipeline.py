@@ -177,7 +177,7 @@ def answer(
     manifest = session.manifest
     words = words_of_question(manifest, question, session.limits)
     generation = settle_options(manifest, options, session.limits)
-    lock = session.quote_lock(_subtitle(session, perception)) if generation else None
+    lock = session.quote_lock(subtitle_of(session, perception)) if generation else None
     on_event(Event("stage", "prefill"))
     prefill_began = time.perf_counter()
     branch = _prefill(session, perception, question, words, cancel)
@@ -199,8 +199,16 @@ def answer(
         prompt_tokens=prompt_tokens,
         new_tokens=said.tokens,
     )
-    named = parse_labels(said.text, manifest.labels.candidates)
     on_event(Event("done"))
+    return make_reasoning(session, perception, question, said, timings, options.seed)
+
+
+def make_reasoning(
+    session: Session, perception: Perception, question: str, said: Said, timings: Timings, seed: int
+) -> Reasoning:
+    """Everything that is known about a clip once the question is answered."""
+    manifest = session.manifest
+    named = parse_labels(said.text, manifest.labels.candidates)
     return Reasoning(
         clip=perception.clip,
         question=question,
@@ -217,11 +225,11 @@ def answer(
         pack=manifest.name,
         pack_version=manifest.version,
         device=session.device,
-        seed=options.seed,
+        seed=seed,
     )
 
 
-def _subtitle(session: Session, perception: Perception) -> str:
+def subtitle_of(session: Session, perception: Perception) -> str:
     """The words exactly as they stand in the prompt."""
     return plain(session.manifest, perception.used.subtitle)
 
@@ -229,45 +237,80 @@ def _subtitle(session: Session, perception: Perception) -> str:
 def _prefill(
     session: Session, perception: Perception, question: str, words: str, cancel: CancelToken | None
 ) -> Branch:
-    """The question's branch, ready to be answered; the labels of the clip are scored on the way, once.
+    """The question's branch, ready to be answered; the labels of the clip are scored on the way, once."""
+    context = session.context
+    if context is not None and context.alive and session.context_owner is perception:
+        return context.ask(_tail(session, perception, question, words), cancel=cancel)
+    session.context = session.context_owner = None
+    context, branch = open_clip(session, perception, question, words, cancel=cancel)
+    session.context, session.context_owner = context, perception
+    return branch
+
+
+def open_clip(
+    session: Session,
+    perception: Perception,
+    question: str,
+    words: str,
+    *,
+    beside: bool = False,
+    cancel: CancelToken | None = None,
+) -> tuple[ClipContext, Branch]:
+    """Run a clip's prompt, score its labels and run the question; its context and the question's branch.
 
     One batch runs the prompt, the label question and the question that was asked. Where the latter tells the
     labels it has to wait for them, and its own rows are a second, small batch.
+
+    Args:
+        session: holds the language model.
+        perception: of the clip; gets its scores.
+        question: its name.
+        words: from `words_of_question`.
+        beside: leave other clips in the language model.
+        cancel: polled while the batches run.
+
+    Raises:
+        LimitError, GenerationError, Cancelled, InputError.
     """
-    manifest, llm = session.manifest, session.llm
-    present, subtitle = set(perception.used.modalities), _subtitle(session, perception)
-
-    def prompt_of(words: str) -> Prompt:
-        return build_prompt(session.template, present, subtitle, words, llm.tokenize)
-
-    def rows(segments: Segments, first: bool) -> Rows:
-        bos = llm.bos if first and manifest.prompt.add_bos else None
-        return llm.lay(layout(segments, llm.tokenize, perception.soft, bos=bos))
-
-    def tail() -> Rows:
-        prompt = prompt_of(tell_labels(manifest, question, words, perception.scores))
-        return rows(prompt.tail, not prompt.prefix)
-
-    context = session.context
-    if context is not None and context.alive and session.context_owner is perception:
-        return context.ask(tail(), cancel=cancel)
-    session.context = session.context_owner = None
-    asking = prompt_of(words_of_question(manifest, manifest.labels.question, session.limits))
-    label_tail = rows(asking.answered(manifest.labels.answer_prefix).tail, not asking.prefix)
-    prefix = rows(asking.prefix, True) if asking.prefix else label_tail[:0]
-    at_once = [] if manifest.prompt.needs_labels(question) else [tail()]
-    context = ClipContext(llm, prefix, [label_tail, *at_once], cancel=cancel)
+    labels, llm = session.manifest.labels, session.llm
+    asking = _prompt(
+        session, perception, words_of_question(session.manifest, labels.question, session.limits)
+    )
+    label_tail = _rows(session, perception, asking.answered(labels.answer_prefix).tail, not asking.prefix)
+    prefix = _rows(session, perception, asking.prefix, True) if asking.prefix else label_tail[:0]
+    waits = session.manifest.prompt.needs_labels(question)
+    at_once = [] if waits else [_tail(session, perception, question, words)]
+    context = ClipContext(llm, prefix, [label_tail, *at_once], beside=beside, cancel=cancel)
     labels_branch, *branches = context.branches
     perception.scores = score_labels(
-        labels_branch, session.label_paths, temperature=manifest.labels.temperature, cancel=cancel
+        labels_branch, session.label_paths, temperature=labels.temperature, cancel=cancel
     )
     labels_branch.drop()
-    session.context, session.context_owner = context, perception
-    return branches[0] if branches else context.ask(tail(), cancel=cancel)
+    if branches:
+        return context, branches[0]
+    return context, context.ask(_tail(session, perception, question, words), cancel=cancel)
+
+
+def _prompt(session: Session, perception: Perception, words: str) -> Prompt:
+    present, subtitle = set(perception.used.modalities), subtitle_of(session, perception)
+    return build_prompt(session.template, present, subtitle, words, session.llm.tokenize)
+
+
+def _rows(session: Session, perception: Perception, segments: Segments, first: bool) -> Rows:
+    llm = session.llm
+    bos = llm.bos if first and session.manifest.prompt.add_bos else None
+    return llm.lay(layout(segments, llm.tokenize, perception.soft, bos=bos))
+
+
+def _tail(session: Session, perception: Perception, question: str, words: str) -> Rows:
+    prompt = _prompt(session, perception, tell_labels(session.manifest, question, words, perception.scores))
+    return _rows(session, perception, prompt.tail, not prompt.prefix)
 
 
 @dataclass(slots=True)
-class _Said:
+class Said:
+    """The words of an answer."""
+
     text: str = ""
     finish: Literal["stop", "length", "labels_only"] = "labels_only"
     tokens: int = 0
@@ -280,9 +323,9 @@ def _say(
     lock: QuoteLock | None,
     on_event: OnEvent,
     cancel: CancelToken | None,
-) -> _Said:
+) -> Said:
     """Generate the words, telling each piece; nothing where none are wanted."""
-    said = _Said()
+    said = Said()
     if generation is None:
         return said
     on_event(Event("stage", "generate"))

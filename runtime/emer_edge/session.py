@@ -43,6 +43,7 @@ class Session:
         device: `cpu`, `cuda`, `tensorrt` or `tensorrt-rtx`; nothing else is tried when it can't be had.
         threads: CPU threads of each engine; None takes the cores this process may use, at most 8.
         limits: the ceilings.
+        at_once: clips that the language model may hold side by side, for `answer_together`.
 
     Raises:
         PackError, PackNotFoundError, DeviceError, InputError.
@@ -55,6 +56,7 @@ class Session:
         device: str = "cpu",
         threads: int | None = None,
         limits: Limits | None = None,
+        at_once: int = 1,
     ) -> None:
         if device not in DEVICES:
             raise InputError(f"No device is called {device!r}.", todo=f"Use one of {', '.join(DEVICES)}.")
@@ -63,6 +65,7 @@ class Session:
         self.device = device
         self.threads = threads or min(8, len(os.sched_getaffinity(0)))
         self.limits = limits or Limits()
+        self._at_once = at_once
         self.lock = threading.RLock()
         self.folder = find_pack(pack)
         self.manifest: Manifest = open_pack(self.folder, self.limits)
@@ -197,6 +200,8 @@ class Session:
             n_ctx=llm.n_ctx,
             threads=self.threads,
             device="cpu" if self.device == "cpu" else "cuda",
+            n_seq=max(64, 4 * self._at_once),
+            at_once=self._at_once,
         )
 
     def close(self) -> None:

@@ -25,6 +25,9 @@ class Sizes:
     """The ceilings of one context and model."""
 
     n_ctx: int
+    """Rows of one batch, and of all sequences together."""
+    n_positions: int
+    """Rows of one sequence."""
     n_seq: int
     n_embd: int
     n_vocab: int
@@ -85,7 +88,7 @@ class BatchArrays:
 
     def _fill_sequences(self, positions: Positions, seq_ids: Sequence[tuple[int, ...]]) -> dict[int, int]:
         ends = dict(self._ends)
-        n_ctx, n_seq = self._sizes.n_ctx, self._sizes.n_seq
+        n_ctx, n_seq = self._sizes.n_positions, self._sizes.n_seq
         for row, sequences in enumerate(seq_ids):
             position = int(positions[row])
             if not 0 <= position < n_ctx:

@@ -10,11 +10,22 @@ import ctypes
 from typing import Any
 
 from emer_edge.errors import InputError
+from emer_edge.llm.vocabulary import Vocabulary
 
 _PLACE = "\N{BLACK SQUARE}content\N{BLACK SQUARE}"
 
 
-def chat_frame(api: Any, model: Any) -> tuple[str, str] | None:
+def chat_tokens(api: Any, model: Any, vocabulary: Vocabulary, text: str) -> list[int]:
+    """Token ids of one question, up to the beginning of its answer; see `Llm.tokenize_chat`."""
+    frame, words = _chat_frame(api, model), vocabulary.tokenize(text)
+    head = [vocabulary.bos] if vocabulary.bos is not None and vocabulary.adds_bos else []
+    if frame is None:
+        return [*head, *words]
+    before, after = (vocabulary.tokenize(part, control=True) for part in frame)
+    return [*(before if before[:1] == head else [*head, *before]), *words, *after]
+
+
+def _chat_frame(api: Any, model: Any) -> tuple[str, str] | None:
     """What stands before and after the words of the user, up to the beginning of the answer.
 
     None where the model file brings no template, as base models and the models of packs don't.

@@ -15,8 +15,6 @@ from emer_edge.llm.batch import Rows
 from emer_edge.llm.gguf import Llm
 from emer_edge.llm.library import Cancellable
 
-_ROOT = 0
-
 
 class Branch:
     """One continuation of a clip's prefix: a question, and then its answer token by token, once."""
@@ -81,13 +79,15 @@ class Branch:
 class ClipContext:
     """The prefix of one clip's prompt, and the questions asked on it.
 
-    Opening one takes the whole context of `llm`: branches of an earlier clip can't be used any more. Prefix
-    and first tails are run in one `llama_decode`, in which the rows of the prefix belong to every branch.
+    Opening one takes the whole context of `llm`, unless it is opened `beside` others: branches of an earlier
+    clip can't be used any more. Prefix and first tails are run in one `llama_decode`, in which the rows of
+    the prefix belong to every branch.
 
     Args:
         llm: the model.
         prefix: (n, n_embd) float32, everything up to the question; may be empty where there are tails.
         tails: (k, n_embd) float32 each, k >= 1: the questions that are known already; see `branches`.
+        beside: leave other clips where they are; `close` gives the place back.
         cancel: polled while the batch runs.
 
     Raises:
@@ -101,22 +101,25 @@ class ClipContext:
         prefix: Rows,
         tails: Sequence[Rows] = (),
         *,
+        beside: bool = False,
         cancel: Cancellable | None = None,
     ) -> None:
         if not len(prefix) + len(tails) or any(not len(tail) for tail in tails):
             raise InputError("An empty prompt can't be run.")
-        if len(tails) >= llm.n_seq:
-            raise LimitError(f"{len(tails)} questions at a time are more than {llm.n_seq - 1}.")
+        if not beside:
+            llm.reset()
+        free = llm.free_sequences()
+        if len(tails) >= len(free):
+            raise LimitError(f"{len(tails)} questions at a time are more than {max(0, len(free) - 1)}.")
         self.llm = llm
         self.n_prefix = len(prefix)
-        llm.reset()
         self._epoch = llm.epoch
-        shared = tuple(range(_ROOT, len(tails) + 1))
+        self._root, *asked = shared = tuple(free[: len(tails) + 1])
         positions = [np.arange(self.n_prefix, dtype=np.int32)]
         sequences: list[tuple[int, ...]] = [shared] * self.n_prefix
         last = self.n_prefix - 1
         ends = [] if tails else [last]
-        for number, tail in enumerate(tails, start=1):
+        for number, tail in zip(asked, tails, strict=True):
             positions.append(np.arange(self.n_prefix, self.n_prefix + len(tail), dtype=np.int32))
             sequences += [(number,)] * len(tail)
             last += len(tail)
@@ -126,8 +129,13 @@ class ClipContext:
         rows = np.concatenate([prefix, *tails])
         llm.decode(rows, np.concatenate(positions), sequences, wanted, cancel=cancel)
         self.branches: tuple[Branch, ...] = tuple(
-            Branch(llm, number, llm.logits(end)) for number, end in enumerate(ends[: len(tails)], start=1)
+            Branch(llm, number, llm.logits(end)) for number, end in zip(asked, ends, strict=False)
         )
+
+    def close(self) -> None:
+        """Give the rows that only the prefix holds back to the context; branches stay."""
+        if self.alive:
+            self.llm.drop(self._root)
 
     @property
     def alive(self) -> bool:
@@ -150,12 +158,12 @@ class ClipContext:
             )
         if not len(tail):
             raise InputError("An empty question can't be asked.")
-        free = [number for number in llm.free_sequences() if number != _ROOT]
+        free = [number for number in llm.free_sequences() if number != self._root]
         if not free:
             raise LimitError(f"All {llm.n_seq} sequences are in use.", todo="Drop branches that are done.")
         number = free[0]
         if self.n_prefix:
-            llm.fork(_ROOT, number)
+            llm.fork(self._root, number)
         try:
             positions = np.arange(self.n_prefix, self.n_prefix + len(tail), dtype=np.int32)
             wanted = np.zeros(len(tail), np.bool_)

@@ -96,6 +96,54 @@ class TextStream:
         return 0
 
 
+class Writing:
+    """One answer as it grows: logits in, pieces of text and the next token out.
+
+    Args:
+        source: tells the bytes of tokens and which of them end an answer; never stepped here.
+        options: how.
+        lock: forbids tokens, before one is picked.
+    """
+
+    def __init__(
+        self, source: TokenSource, options: GenerationOptions, lock: TokenLock | None = None
+    ) -> None:
+        self._source = source
+        self._most = options.max_new_tokens
+        self._lock = lock
+        self._stream, self._sampler = TextStream(options.stop), Sampler(options)
+        self.finish: Literal["stop", "length"] | None = None
+        """`stop`: an end token or a stop string; `length`: the token ceiling or the context is full."""
+        self.n_tokens = 0
+        """Tokens generated so far, an end token not counted."""
+
+    def take(self, logits: NDArray[np.float32]) -> tuple[str, int | None]:
+        """Pick a token: the text that is certain now, and the token to step with, None at the end.
+
+        Raises:
+            GenerationError: the logits are no numbers.
+        """
+        token = self._sampler.pick(logits if self._lock is None else self._lock.mask(logits))
+        if self._source.is_end(token):
+            self.finish = "stop"
+            return "", None
+        self.n_tokens += 1
+        piece = self._source.piece(token)
+        if self._lock is not None:
+            self._lock.accept(piece)
+        text = self._stream.feed(piece)
+        if self._stream.stopped:
+            self.finish = "stop"
+        elif self.n_tokens >= self._most:
+            self.finish = "length"
+        return text, token if self.finish is None else None
+
+    def end(self) -> str:
+        """The rest of the text, once there is no next token; a context that is full ends it as well."""
+        self.finish = self.finish or "length"
+        return self._stream.end()
+
+
 class Generation:
     """One answer: iterate over it, once, for pieces of text; afterwards it says how it ended.
 
@@ -128,32 +176,21 @@ class Generation:
         Raises:
             Cancelled, GenerationError, InputError.
         """
-        source, stream, sampler = self._source, TextStream(self._options.stop), Sampler(self._options)
-        logits = source.logits
-        self.finish, self.n_tokens = None, 0
-        while self.finish is None:
+        writing = Writing(self._source, self._options, self._lock)
+        logits, self.finish = self._source.logits, None
+        while True:
             if self._cancel is not None and self._cancel.cancelled:
                 raise Cancelled("The answer was stopped.")
-            token = sampler.pick(logits if self._lock is None else self._lock.mask(logits))
-            if source.is_end(token):
-                self.finish = "stop"
-                break
-            self.n_tokens += 1
-            piece = source.piece(token)
-            if self._lock is not None:
-                self._lock.accept(piece)
-            text = stream.feed(piece)
+            text, token = writing.take(logits)
+            self.n_tokens = writing.n_tokens
             if text:
                 yield text
-            if stream.stopped:
-                self.finish = "stop"
-            elif self.n_tokens >= self._options.max_new_tokens:
-                self.finish = "length"
-            else:
-                try:
-                    logits = source.step(token)
-                except LimitError:
-                    self.finish = "length"
-        rest = stream.end()
+            if token is None:
+                break
+            try:
+                logits = self._source.step(token)
+            except LimitError:
+                break
+        rest, self.finish = writing.end(), writing.finish
         if rest:
             yield rest

@@ -12,7 +12,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from emer_edge import _core
 from emer_edge.errors import Cancelled, DeviceError, GenerationError, InputError, LimitError, PackError
 from emer_edge.llm.batch import BatchArrays, Ids, Positions, Rows, Sizes
-from emer_edge.llm.chat import chat_frame
+from emer_edge.llm.chat import chat_tokens
 from emer_edge.llm.grammar import Grammar
 from emer_edge.llm.library import Cancellable, Library, Wish, copy_floats, pointer
 from emer_edge.llm.turn import Turn
@@ -49,6 +49,7 @@ class Llm:
         threads: CPU threads at most; a model takes one for every 16 MiB of weights, see `threads` afterwards.
         device: `cpu`, or `cuda` for all layers on the GPU.
         n_seq: sequences that may live at the same time.
+        at_once: clips that are worked on side by side; each of them has `n_ctx` tokens.
         kv_f32: keep keys and values in float32 without flash attention, for parity tests; the default is
             float16 with flash attention, which is quicker and errs by a few 1e-3 in the logits.
 
@@ -66,9 +67,10 @@ class Llm:
         threads: int,
         device: str = "cpu",
         n_seq: int = 64,
+        at_once: int = 1,
         kv_f32: bool = False,
     ) -> None:
-        wish = Wish(n_ctx, threads, device, n_seq, kv_f32)
+        wish = Wish(n_ctx, threads, device, n_seq, kv_f32, at_once)
         wish.check()
         self.path = Path(path)
         self.device = device
@@ -79,7 +81,7 @@ class Llm:
         context = None
         try:
             context = library.open_context(model, wish, self.path)
-            self._describe(model, context, n_seq)
+            self._describe(model, context, wish)
             self._table = self._open_table()
         except BaseException:
             library.free(model, context)
@@ -87,20 +89,22 @@ class Llm:
         # Frees once, whichever comes first: close(), the collector or the end of the interpreter.
         self._free: Callable[[], object] = weakref.finalize(self, library.free, model, context)
 
-    def _describe(self, model: Any, context: Any, n_seq: int) -> None:
+    def _describe(self, model: Any, context: Any, wish: Wish) -> None:
         self._api = api = self._library.api
         self._context = context
         self._memory = api.llama_get_memory(context)
         self._vocabulary = Vocabulary(api, model)
-        self._frame = partial(chat_frame, api, model)
+        self._chat = partial(chat_tokens, api, model, self._vocabulary)
         self.n_vocab = self._vocabulary.size
         self.bos = self._vocabulary.bos
         self.n_embd = int(api.llama_model_n_embd(model))
-        self.n_ctx = int(api.llama_n_ctx(context))
-        self.n_seq = n_seq
+        cells = int(api.llama_n_ctx(context))
+        self.n_ctx = cells // wish.at_once
+        self.n_seq = n_seq = wish.n_seq
+        self.at_once = wish.at_once
         self.threads = int(api.llama_n_threads(context))
         self.epoch = 0
-        self._arrays = BatchArrays(Sizes(self.n_ctx, n_seq, self.n_embd, self.n_vocab, n_seq))
+        self._arrays = BatchArrays(Sizes(cells, self.n_ctx, n_seq, self.n_embd, self.n_vocab, n_seq))
         self._batch = self._library.batch_structure(self._arrays)
         self._token = np.zeros(1, np.int32)
         self._token_batch = self._library.batch_structure(self._arrays)
@@ -144,12 +148,7 @@ class Llm:
             InputError: llama.cpp does not know the template.
         """
         with self._turn:
-            frame, words = self._frame(), self._vocabulary.tokenize(text)
-            head = [self.bos] if self.bos is not None and self._vocabulary.adds_bos else []
-            if frame is None:
-                return [*head, *words]
-            before, after = (self._vocabulary.tokenize(part, control=True) for part in frame)
-            return [*(before if before[:1] == head else [*head, *before]), *words, *after]
+            return self._chat(text)
 
     def grammar(self, gbnf: str) -> Grammar:
         """A grammar for one answer of this model, which must stay open as long as it is used.
@@ -234,6 +233,26 @@ class Llm:
             arrays.commit(ends)
             self._wanted = arrays.wanted[:1]
             return self._read_logits(0, self._logits)
+
+    def steps(
+        self, tokens: Mapping[int, int], *, cancel: Cancellable | None = None
+    ) -> dict[int, NDArray[np.float32]]:
+        """Append one token to each of several sequences, in one batch.
+
+        Args:
+            tokens: sequence -> token.
+            cancel: as `decode`.
+
+        Returns:
+            Sequence -> its logits, (n_vocab,) float32.
+
+        Raises:
+            Cancelled, InputError, LimitError, GenerationError: as `decode`.
+        """
+        ends = [self.end(sequence) for sequence in tokens]
+        ids = np.fromiter(tokens.values(), np.int32, len(tokens))
+        self.decode(ids, ends, [(one,) for one in tokens], [True] * len(ids), cancel=cancel)
+        return {sequence: self.logits(row) for row, sequence in enumerate(tokens)}
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """A copy of the logits of one row of the last batch, (n_vocab,) float32.

@@ -45,6 +45,7 @@ class Wish:
     device: str
     n_seq: int
     kv_f32: bool
+    at_once: int = 1
 
     def check(self) -> None:
         """Raise InputError where a number or the device makes no sense."""
@@ -53,7 +54,12 @@ class Wish:
                 f"The language model knows no device {self.device!r}.",
                 todo=f"Use one of {', '.join(DEVICES)}.",
             )
-        for name, low, high in (("n_ctx", 0, 1 << 20), ("threads", 1, 512), ("n_seq", 1, 256)):
+        for name, low, high in (
+            ("n_ctx", 0, 1 << 20),
+            ("threads", 1, 512),
+            ("n_seq", 1, 256),
+            ("at_once", 1, 64),
+        ):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"{name} = {value} makes no sense.", todo=f"Use {low} to {high}.")
@@ -141,7 +147,7 @@ class Library:
             raise InputError(f"{path.name} was trained for {trained} tokens of context, not {wish.n_ctx}.")
         params = api.llama_context_default_params()
         rows = wish.n_ctx or min(trained, _CELLS_AT_MOST)
-        params.n_ctx = params.n_batch = -(-rows // _CELLS) * _CELLS
+        params.n_ctx = params.n_batch = -(-rows // _CELLS) * _CELLS * wish.at_once
         params.n_ubatch = min(512, params.n_batch)
         params.n_seq_max = wish.n_seq
         params.n_outputs_max = wish.n_seq  # sizes the logits buffers: rows x vocabulary
