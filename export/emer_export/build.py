@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.numpy import save_file
 
 from emer_edge.errors import InputError, OutputError
 from emer_edge.limits import Limits
 from emer_edge.packs.manifest import PACK_NAME
 from emer_edge.packs.verify import verify_pack
+from emer_edge.proof import REFERENCE
 from emer_export.artefacts import Artefact, Report, State
 from emer_export.encoders import EncoderSource
 from emer_export.engines import engine_artefacts, with_engines
@@ -175,7 +177,7 @@ def make_artefacts(plan: Plan, report: Report) -> tuple[Path, tuple[str, ...]]:
     return beside, reused
 
 
-def seal(plan: Plan, parity: Mapping[str, Any]) -> None:
+def seal(plan: Plan, parity: Mapping[str, Any], reference: Mapping[str, Any] | None = None) -> None:
     """Write licence note, card and manifest of the folder that is being made, and check it as the runtime
     will.
     """
@@ -186,7 +188,11 @@ def seal(plan: Plan, parity: Mapping[str, Any]) -> None:
     (beside / LICENCE).write_text(licence_text(plan.sources), encoding="utf-8")
     (beside / CARD).write_text(card_text(plan.sources, made, parity), encoding="utf-8")
     rows = [{key: row[key] for key in ("path", "size_bytes", "sha256")} for row in done]
-    rows += [describe_file(beside, beside / name) for name in (LICENCE, CARD)]
+    (beside / REFERENCE).unlink(missing_ok=True)
+    if reference:
+        save_file(dict(reference), beside / REFERENCE)
+    written = (LICENCE, CARD, REFERENCE) if reference else (LICENCE, CARD)
+    rows += [describe_file(beside, beside / name) for name in written]
     rows.sort(key=lambda row: str(row["path"]))
     write_manifest(beside, {**made, "parity": parity}, rows)
     verify_pack(beside, Limits(), hashes=False)

@@ -13,8 +13,8 @@ from typing import Any
 
 from emer_edge.limits import Limits
 from emer_edge.packs.manifest import Manifest, parse_manifest
+from emer_edge.strays import told
 from emer_export.encoders import EncoderSource
-from emer_export.proof_figures import told
 from emer_export.sources import Sources
 from emer_export.tensorrt import EngineWish
 

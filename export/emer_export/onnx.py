@@ -12,7 +12,6 @@ import copy
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emer_edge.errors import InputError, LimitError, PackError
+from emer_edge.strays import Stray, stray
 
 OPSET = 18
 # Initializers live inside the file: one protobuf message, whose format ends at 2 GiB.
 _SINGLE_FILE_BYTES = 2**31 - 2**20
-
-
-@dataclass(frozen=True)
-class Parity:
-    """How far ONNX Runtime strays from torch: largest absolute error, smallest cosine of a row, and largest
-    |error| / |expected| of a row.
-    """
-
-    max_abs_error: float
-    cosine: float
-    relative_error: float = 0.0
 
 
 def export_onnx(
@@ -130,7 +119,7 @@ def _without_chatter() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def compare(module: nn.Module, path: Path, inputs: Sequence[Tensor]) -> Parity:
+def compare(module: nn.Module, path: Path, inputs: Sequence[Tensor]) -> Stray:
     """Run `inputs` through `module` and through the file at `path` on the CPU."""
     import onnxruntime
 
@@ -142,20 +131,8 @@ def compare(module: nn.Module, path: Path, inputs: Sequence[Tensor]) -> Parity:
         with torch.inference_mode():
             expected: NDArray[np.float32] = module(tensor).numpy()
         found.append(stray(expected, session.run(None, {name: tensor.numpy()})[0]))
-    return Parity(
+    return Stray(
         max(one.max_abs_error for one in found),
         min(one.cosine for one in found),
         max(one.relative_error for one in found),
-    )
-
-
-def stray(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> Parity:
-    """Compare rows [..., width]: what torch gave with what was found."""
-    error = actual - expected
-    lengths = np.linalg.norm(expected, axis=-1)
-    norms = lengths * np.linalg.norm(actual, axis=-1)
-    return Parity(
-        float(np.abs(error).max()),
-        float(((expected * actual).sum(-1) / np.maximum(norms, 1e-12)).min()),
-        float((np.linalg.norm(error, axis=-1) / np.maximum(lengths, 1e-12)).max()),
     )

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from emer_edge.errors import InputError
+from emer_edge.proof import INPUT
 from emer_edge.session import Session
 from emer_export.proof_figures import Figures
-from emer_export.proof_trials import Report, encode_and_fuse, look_and_listen
+from emer_export.proof_trials import Report, Rows, encode_and_fuse, look_and_listen, made_trial
 from emer_export.proof_words import WordProof
 from emer_export.sources import Sources
 
 
 def prove(
     sources: Sources, folder: Path, clips: Sequence[Path], report: Report, threads: int | None = None
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, Rows]]:
     """Measure how far the pack in `folder` strays from `sources` on `clips`.
 
     Args:
@@ -33,7 +34,8 @@ def prove(
 
     Returns:
         What a manifest's `parity` says: `reference`, `clips`, whether all bounds hold, and `stages`: per
-        stage what was measured, its bounds and whether they hold.
+        stage what was measured, its bounds and whether they hold. And what torch made of the input of
+        `emer_edge.proof`, for the pack to be checked with later.
 
     Raises:
         InputError: no clip. MediaError, PackError and others: as the runtime.
@@ -43,10 +45,13 @@ def prove(
     figures = Figures()
     session = Session(folder, threads=threads)
     try:
-        trials = look_and_listen(session, clips, report)
+        trials = [*look_and_listen(session, clips, report), made_trial(session)]
         encode_and_fuse(session, sources, trials, figures, report)
         with tempfile.TemporaryDirectory() as scratch:
-            WordProof(session, sources, figures, Path(scratch), report).run(trials)
+            words = WordProof(session, sources, figures, Path(scratch), report)
+            words.run(trials)
     finally:
         session.close()
-    return figures.result(len(trials))
+    made = trials[-1]
+    kept = {**made.embeddings, **{f"soft.{name}": rows for name, rows in made.soft.items()}, **words.kept}
+    return {**figures.result(len(clips)), "repeat": {"input": INPUT}}, kept

@@ -13,15 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emer_export.onnx import stray
+from emer_edge.strays import encoder_row, judged, llm_bounds, stray
 
 REFERENCE = "against the published weights in torch, float32, on the CPU"
-FP32_RELATIVE = 1e-4
-FP16_COSINE = 0.9999
-INT8_COSINE = 0.99
 INT8_SAME_TOP_LABEL = 0.97
-F32_LOGITS = 2e-3
-"""For F32 encoders and language model; everything else of the language model is reported only."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +121,10 @@ class Figures:
         """What a manifest's `parity` says."""
         stages: dict[str, Any] = {}
         for key, found in self._embeddings.items():
-            stages[key] = _rows(found, key.rsplit(".", 1)[1], min(self._pooled[key]))
+            stages[key] = encoder_row(found, key.rsplit(".", 1)[1], min(self._pooled[key]))
         for key, found in self._soft.items():
-            stages[key] = _rows(found, key.rsplit(".", 1)[1], None)
-        stages["prompt_ids"] = _judged(
+            stages[key] = encoder_row(found, key.rsplit(".", 1)[1], None)
+        stages["prompt_ids"] = judged(
             {"prompts": len(self._ids), "same": sum(self._ids)}, [("all the same", all(self._ids))]
         )
         for name, figures in self._words.items():
@@ -146,45 +141,6 @@ class Figures:
         }
 
 
-def missed(parity: Mapping[str, Any]) -> list[str]:
-    """The stages whose bounds do not hold."""
-    return [stage for stage, row in parity["stages"].items() if not row["holds"]]
-
-
-def told(row: Mapping[str, Any]) -> str:
-    """One stage's figures in words."""
-    return ", ".join(
-        f"{key.replace('_', ' ')} {_number(value)}"
-        for key, value in row.items()
-        if key not in ("bounds", "holds")
-    )
-
-
-def _number(value: Any) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    # Cosines and shares differ in their last digits, errors in their first.
-    return f"{value:.6f}" if 0.9 < value <= 1.1 else f"{value:.3g}"
-
-
-def _judged(row: dict[str, Any], bounds: Sequence[tuple[str, bool]]) -> dict[str, Any]:
-    return {**row, "bounds": [text for text, _ in bounds], "holds": all(held for _, held in bounds)}
-
-
-def _rows(found: Sequence[Any], precision: str, pooled: float | None) -> dict[str, Any]:
-    relative, cosine = max(one.relative_error for one in found), min(one.cosine for one in found)
-    row = {"relative_error": relative, "cosine": cosine}
-    if pooled is not None:
-        row["pooled_cosine"] = pooled
-    bounds = {
-        "fp32": [(f"relative error <= {FP32_RELATIVE:g}", relative <= FP32_RELATIVE)],
-        "fp16": [(f"cosine >= {FP16_COSINE}", cosine >= FP16_COSINE)],
-    }.get(precision, [])
-    if precision == "int8" and pooled is not None:
-        bounds = [(f"pooled cosine >= {INT8_COSINE}", pooled >= INT8_COSINE)]
-    return _judged(row, bounds)
-
-
 def _words(name: str, figures: Sequence[LlmFigures]) -> dict[str, Any]:
     error = max(one.first_token_max_abs_error for one in figures)
     same = all(one.same_greedy_tokens == one.greedy_tokens for one in figures)
@@ -196,12 +152,7 @@ def _words(name: str, figures: Sequence[LlmFigures]) -> dict[str, Any]:
         "kl_divergence": float(np.mean([one.kl_divergence for one in figures])),
         "top1_agreement": float(np.mean([one.top1_agreement for one in figures])),
     }
-    bounds = []
-    if name == "F32":
-        bounds.append((f"first-token logits within {F32_LOGITS:g}", error <= F32_LOGITS))
-    if name in ("F32", "F16"):
-        bounds.append(("same greedy text", same))
-    return _judged(row, bounds)
+    return judged(row, llm_bounds(name, error, same=same))
 
 
 def _label_row(precision: str, pairs: Sequence[_Labels]) -> dict[str, Any]:
@@ -214,4 +165,4 @@ def _label_row(precision: str, pairs: Sequence[_Labels]) -> dict[str, Any]:
     bounds = []
     if precision == "int8":
         bounds.append((f"same top label on {INT8_SAME_TOP_LABEL:.0%} of clips", top >= INT8_SAME_TOP_LABEL))
-    return _judged(row, bounds)
+    return judged(row, bounds)

@@ -23,6 +23,8 @@ from emer_edge.encoders.vision import VisionEncoder
 from emer_edge.inputs import open_inputs
 from emer_edge.packs.manifest import EncoderFile, Manifest
 from emer_edge.pipeline import Event, Perception, perceive
+from emer_edge.proof import SUBTITLE, made_input
+from emer_edge.results import Used
 from emer_edge.session import Session
 from emer_export.graphs.fusion import FusionHead
 from emer_export.proof_figures import Figures
@@ -43,6 +45,10 @@ class Trial:
     windows: Rows | None
     soft: dict[str, Rows] = field(default_factory=dict)
     by_precision: dict[str, dict[str, Rows]] = field(default_factory=dict)
+    embeddings: dict[str, Rows] = field(default_factory=dict)
+    """Torch's, by part."""
+    made: bool = False
+    """Not a clip but the input that anyone can make; it has no labels worth comparing."""
 
 
 class _Kept:
@@ -101,6 +107,14 @@ def look_and_listen(session: Session, clips: Sequence[Path], report: Report) -> 
     return trials
 
 
+def made_trial(session: Session) -> Trial:
+    """The input of `emer_edge.proof`, as if it had come from a clip with picture, sound and subtitle."""
+    made = made_input(session.manifest)
+    used = Used(("vision", "audio", "subtitle"), subtitle=SUBTITLE)
+    perception = Perception("made", {}, used, (), 0.0, {})
+    return Trial(perception, made.pictures, made.windows, made=True)
+
+
 def encode_and_fuse(
     session: Session, sources: Sources, trials: list[Trial], figures: Figures, report: Report
 ) -> None:
@@ -121,7 +135,8 @@ def encode_and_fuse(
                     figures.embeddings(part, precision, left[part], right[part])
     head = sources.fusion.head()
     for number, trial in enumerate(trials):
-        trial.soft = _fuse(head, rows["torch"][number])
+        trial.embeddings = rows["torch"][number]
+        trial.soft = _fuse(head, trial.embeddings)
         for precision in session.manifest.encoders.vision.files:
             both = rows[precision][number]
             trial.by_precision[precision] = session.fusion.fuse(both.get("vision"), both.get("audio"))

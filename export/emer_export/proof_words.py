@@ -21,6 +21,7 @@ from emer_edge.answers import Options, choose_emotions, plain, words_of_question
 from emer_edge.llm.gguf import Llm
 from emer_edge.llm.prompt import Prompt, Text, build_prompt
 from emer_edge.pipeline import Perception, answer
+from emer_edge.proof import SOFT_IDS, SUBTITLE
 from emer_edge.session import Session
 from emer_export.graphs.qwen import Segment, StreamedModel
 from emer_export.parity import Reference
@@ -62,6 +63,8 @@ class WordProof:
         self._manifest = session.manifest
         self._published = PublishedPrompt(self._manifest, sources.llm.folder / "tokenizer.json")
         self._names = list(self._manifest.llm.files)
+        self.kept: dict[str, Rows] = {}
+        """What torch said about the made input, by the names in the reference."""
 
     def run(self, trials: Sequence[Trial]) -> None:
         """Let the pack speak about every clip, then let torch judge.
@@ -94,7 +97,7 @@ class WordProof:
         for precision, soft in trial.by_precision.items():
             if default or precision == encoders.default:
                 said.scores[f"{precision} {name}"] = self._scores(trial, soft)
-        if default:
+        if default and not trial.made:
             truth = self._scored(self._scores(trial, trial.soft))
             for precision in trial.by_precision:
                 found = self._scored(said.scores[f"{precision} {name}"])
@@ -155,8 +158,24 @@ class WordProof:
                 for name, after in zip(self._names, answers, strict=False):
                     pack: NDArray[np.float32] = np.load(self._logits(name, number))
                     self._figures.words(name, _compare(torch.cat([parts[0], after]), pack, own.words[name]))
+                if trials[number].made:
+                    self._keep(parts[0], answers, own)
+                    continue
                 rows = dict(zip(paths, answers[len(self._names) :], strict=True))
                 self._judge_labels(_label_scores(asked, rows, paths, self._manifest.labels.temperature), own)
+
+    def _keep(self, first: Tensor, answers: Sequence[Tensor], own: _Said) -> None:
+        """Keep what torch said about the made input, for `emer_edge.proof`."""
+        self.kept["first"] = first[0].numpy()
+        for name, after in zip(self._names, answers, strict=False):
+            best = torch.cat([first, after]).argmax(1)
+            self.kept[f"truth.{name}"] = best.numpy().astype(np.float32)
+            self.kept[f"words.{name}"] = np.array(own.words[name], np.float32)
+        everything = {"vision", "audio", "subtitle"}
+        for name, words in self._manifest.prompt.questions.items():
+            ids = self._published.ids(everything, SUBTITLE, words)
+            numbers = [SOFT_IDS[item] if isinstance(item, str) else item for item in ids]
+            self.kept[f"ids.{name}"] = np.array(numbers, np.float32)
 
     def _judge_labels(self, truth: dict[str, float], own: _Said) -> None:
         for key, scores in own.scores.items():

@@ -13,16 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from emer_edge.errors import InputError, OutputError, PackError
+from emer_edge.strays import missed, stage_lines
 from emer_export.artefacts import Report
 from emer_export.build import Plan, as_output_error, make_artefacts, make_plan, publish, seal
 from emer_export.families import load_family
 from emer_export.manifests import Wish, engine_rows
 from emer_export.proof import prove
-from emer_export.proof_figures import missed, told
 from emer_export.sources import find_paths, open_sources
 from emer_export.tensorrt import EngineWish
 
-__all__ = ["EngineWish", "Request", "engine_lines", "parity_lines", "plan_export", "run_export"]
+__all__ = [
+    "EngineWish",
+    "Request",
+    "engine_lines",
+    "parity_lines",
+    "plan_export",
+    "prove_again",
+    "run_export",
+]
 
 
 @dataclass(frozen=True)
@@ -90,13 +98,14 @@ def run_export(plan: Plan, report: Report, clips: Sequence[Path] = ()) -> dict[s
         beside, _ = make_artefacts(plan, report)
         parity: dict[str, Any] = {}
         if clips:
-            parity = prove(
+            parity, kept = prove(
                 plan.sources, beside, clips, lambda stage, share: report(f"parity: {stage}", share)
             )
-            seal(plan, parity)
+            seal(plan, parity, kept)
             if not parity["holds"]:
+                strays = ", ".join(missed(parity["stages"]))
                 raise PackError(
-                    f"The pack strays from {plan.sources.family.name}: {', '.join(missed(parity))}.",
+                    f"The pack strays from {plan.sources.family.name}: {strays}.",
                     f"It was left at {beside}, with the figures in its {'CARD.md'}.",
                     "Ask for a higher precision, or export without --parity to have it all the same.",
                 )
@@ -107,10 +116,24 @@ def run_export(plan: Plan, report: Report, clips: Sequence[Path] = ()) -> dict[s
 
 def parity_lines(parity: Mapping[str, Any]) -> list[str]:
     """One line a stage: what was measured, and the bounds that hold."""
-    return [
-        f"{stage}: {told(row)}" + (f"  [{'; '.join(row['bounds'])}]" if row["bounds"] else "")
-        for stage, row in parity.get("stages", {}).items()
-    ]
+    return stage_lines(parity.get("stages", {}))
+
+
+def prove_again(request: Request, pack: Path, report: Report, clips: Sequence[Path]) -> dict[str, Any]:
+    """Prove a finished pack on clips against the published files, writing nothing.
+
+    Args:
+        request: names the family and the published files; what it says of a pack is not used.
+        pack: its folder.
+        report: told the stage and the share of it that is done.
+        clips: media files.
+
+    Raises:
+        InputError, PackError and others: as `plan_export` and the runtime.
+    """
+    family = load_family(request.family)
+    paths = find_paths(family, request.checkpoint, request.models, request.parts)
+    return prove(open_sources(family, paths), pack, clips, report)[0]
 
 
 def engine_lines(pack: Path) -> list[str]:

@@ -97,16 +97,27 @@ def show(name: str, as_json: bool) -> None:
 
 @packs.command(short_help="Check every file of a pack.")
 @pack_argument
+@click.argument("clips", nargs=-1, type=PathText())
+@click.option("--parity", is_flag=True, help="Prove too that it still computes what the original computes.")
+@click.option("--family", metavar="FAMILY", type=PathText(), help="With CLIPS: what the pack was made of.")
+@click.option("--checkpoint", metavar="FILE", type=PathText(), help="With CLIPS: the published trained part.")
+@click.option("--models", metavar="DIR", type=PathText(), help="With CLIPS: the published models.")
 @debug_option
-def verify(name: str) -> None:
+def verify(name: str, clips: tuple[str, ...], parity: bool, **published: str | None) -> None:
     """Check every file of a pack: manifest, sizes, hashes, headers, nothing that leads outside.
+
+    With --parity every stage is computed again on this machine and held against what the published weights
+    gave in torch when the pack was made: for an input that is made here, with results that lie in the pack.
+    That trusts whoever exported the pack. With CLIPS and the published files nobody has to be trusted: torch
+    runs here, on these clips; it needs `pip install 'emer-edge[export]'`.
 
     \b
     Examples:
       emer-edge packs verify emer-nano
-      emer-edge packs verify ./my-pack
-      emer-edge packs verify my-pack && emer-edge infer clip.mp4 --pack my-pack
+      emer-edge packs verify ./my-pack --parity
+      emer-edge packs verify ./my-pack --parity clips/ --family light-mer --checkpoint ck.pth --models models
     """
+    from emer_edge.cli.verify_parity import print_parity
     from emer_edge.limits import Limits
     from emer_edge.packs.store import find_pack
     from emer_edge.packs.verify import verify_pack
@@ -114,6 +125,8 @@ def verify(name: str) -> None:
     folder = find_pack(name)
     with _watched("checking") as progress:
         manifest = verify_pack(folder, Limits(), progress=progress)
+    if parity or clips or any(published.values()):
+        print_parity(folder, clips, published)
     put(one_line(f"{manifest.name} {manifest.version} is whole: {folder}") + "\n")
 
 

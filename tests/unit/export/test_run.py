@@ -17,7 +17,11 @@ pytest.importorskip("onnx")
 
 import emer_edge as ee  # noqa: E402
 from emer_edge.errors import InputError, OutputError, PackError  # noqa: E402
+from emer_edge.proof import repeat_proof  # noqa: E402
+from emer_edge.session import Session  # noqa: E402
+from emer_edge.strays import missed  # noqa: E402
 from emer_export import run  # noqa: E402
+from emer_export.pack import describe_file  # noqa: E402
 from emer_export.run import Request, plan_export, run_export  # noqa: E402
 from tests.data.make_checkpoints import fusion_state, write_pth  # noqa: E402
 
@@ -53,9 +57,11 @@ def test_every_stage_is_the_published_model(exported: tuple[Path, dict[str, Any]
         assert stages[f"{part}.fp32"]["relative_error"] <= 1e-4
         assert stages[f"{part}.fp16"]["cosine"] >= 0.9999
     assert stages["vision.int8"]["pooled_cosine"] >= 0.99
-    assert stages["prompt_ids"]["same"] == stages["prompt_ids"]["prompts"] == 9, "3 questions, 3 files"
+    assert stages["prompt_ids"]["same"] == stages["prompt_ids"]["prompts"] == 18, (
+        "3 questions, 3 files, 2 inputs"
+    )
     assert stages["llm.F32"]["first_token_max_abs_error"] <= 2e-3
-    assert stages["llm.F32"]["same_greedy_text"] == stages["llm.F16"]["same_greedy_text"] == 1
+    assert stages["llm.F32"]["same_greedy_text"] == stages["llm.F16"]["same_greedy_text"] == 2
     assert stages["llm.Q8_0"]["kl_divergence"] > stages["llm.F32"]["kl_divergence"] >= 0
     assert stages["labels.fp32.F32"]["same_label_set"] == 1
     assert stages["labels.int8"]["bounds"] == ["same top label on 97% of clips"]
@@ -84,7 +90,7 @@ def test_nothing_is_left_beside_the_pack(exported: tuple[Path, dict[str, Any]]) 
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         [
-            *("CARD.md", "LICENSE", "manifest.json", "fusion.safetensors"),
+            *("CARD.md", "LICENSE", "manifest.json", "fusion.safetensors", "reference.safetensors"),
             *(f"{part}.{p}.onnx" for part in ("vision", "audio") for p in ("fp32", "fp16", "int8")),
             *(f"llm.{q}.gguf" for q in ("F32", "F16", "Q8_0")),
         ]
@@ -155,7 +161,7 @@ def test_a_pack_that_strays_is_not_put_into_its_place(
 ) -> None:
     row = {"relative_error": 0.5, "bounds": ["relative error <= 0.0001"], "holds": False}
     parity = {"reference": "torch", "clips": 1, "holds": False, "stages": {"vision.fp32": row}}
-    monkeypatch.setattr(run, "prove", lambda *_: parity)
+    monkeypatch.setattr(run, "prove", lambda *_: (parity, {}))
     monkeypatch.setattr(run, "make_artefacts", lambda plan, _report: (plan.beside, ()))
     monkeypatch.setattr(run, "seal", lambda *_: None)
     plan = plan_export(_request(light_mer, tmp_path / "pack"))
@@ -231,3 +237,42 @@ def test_the_example_of_the_page_makes_a_manifest(light_mer: Path, tmp_path: Pat
     manifest = plan_export(request).manifest
     assert manifest["encoders"]["vision"]["files"]["fp32"]["input"]["shape"] == [16, 3, 32, 32]
     assert manifest["prompt"]["markers"].keys() == {"<MultiHere>", "<AudioHere>", "<FrameHere>"}
+
+
+def test_the_proof_is_repeated_without_torch(exported: tuple[Path, dict[str, Any]]) -> None:
+    folder, parity = exported
+    session = Session(folder, threads=1)
+    try:
+        stages = repeat_proof(session, lambda *_: None)
+    finally:
+        session.close()
+    assert set(stages) == {stage for stage in parity["stages"] if not stage.startswith("labels.")}
+    assert all(row["holds"] for row in stages.values())
+    assert stages["prompt_ids"]["same"] == 3
+    assert stages["llm.F32"]["words"] == stages["llm.F32"]["same_words"] > 1
+    assert stages["llm.Q8_0"]["kl_divergence"] > stages["llm.F32"]["kl_divergence"]
+
+
+def test_the_repeated_proof_sees_other_weights(exported: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """The files are exchanged behind the hashes' back: one precision for another is enough to be seen."""
+    folder = shutil.copytree(exported[0], tmp_path / "pack")
+    shutil.copyfile(folder / "audio.int8.onnx", folder / "audio.fp32.onnx")
+    shutil.copyfile(folder / "llm.Q8_0.gguf", folder / "llm.F32.gguf")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for row in manifest["files"]:
+        row |= describe_file(folder, folder / row["path"])
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    session = Session(folder, threads=1)
+    try:
+        assert {"audio.fp32", "soft.audio.fp32", "llm.F32"} <= set(
+            missed(repeat_proof(session, lambda *_: None))
+        )
+    finally:
+        session.close()
+
+
+def test_the_proof_is_repeated_on_clips_with_the_published_files(
+    exported: tuple[Path, dict[str, Any]], light_mer: Path, demo_clip: Path
+) -> None:
+    found = run.prove_again(_request(light_mer, exported[0]), exported[0], _quiet, [demo_clip])
+    assert found == exported[1]
