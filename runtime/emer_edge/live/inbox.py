@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -115,8 +116,8 @@ class Inbox:
         with self._lock:
             self._off = kind
 
-    def push_frame(self, pixels: NDArray[np.uint8], pts: float | None) -> None:
-        """Take a frame, uint8 (H, W, 3), where it is the first of its stretch."""
+    def push_frame(self, make: Callable[[], NDArray[np.uint8]], pts: float | None) -> None:
+        """Take a frame, uint8 (H, W, 3), where it is the one of its stretch; only then is it made."""
         now = time.monotonic()
         with self._lock:
             self._check_open()
@@ -134,6 +135,7 @@ class Inbox:
             if self._off == "frames":
                 self._note("skipped_modality", "frames", 1, pts)
                 return
+        pixels = make()
         kept = _own(pixels)
         self._put(Item("frames", epoch, origin, pts, pts, kept, now, slot=slot, height=pixels.shape[0]), 1.0)
 

@@ -57,21 +57,31 @@ class LiveSession:
         self._worker = Worker(self._inbox, self._channel, self._windows, options, is_closed)
         self._worker.start()
 
-    def push_frame(self, array: NDArray[np.uint8], pts_seconds: float | None = None) -> None:
+    def push_frame(
+        self, array: NDArray[np.uint8] | Callable[[], NDArray[np.uint8]], pts_seconds: float | None = None
+    ) -> None:
         """Push a frame.
 
-        One frame of each stretch of the plan is looked at, the first; the others cost next to nothing. It is
-        copied unless it is read-only; of one above 3.2 MB only every n-th row is. Read-only frames are taken
-        as they are, at any size.
+        One frame of each stretch of the plan is looked at, the one that is shown at its beginning; the others
+        cost next to nothing. It is copied unless it is read-only; of one above 3.2 MB only every n-th row is.
+        Read-only frames are taken as they are, at any size.
 
         Args:
-            array: (height, width, 3) uint8 RGB.
+            array: (height, width, 3) uint8 RGB; or a function that gives it, called now and only where the
+                frame is needed, for sources that would have to decode or convert it first.
             pts_seconds: its time; None: now, on the stream's clock. One that can't be used is counted and
                 told in a `Dropped`.
 
         Raises:
             InputError: another array, or the session is closed. LimitError: too many pixels.
         """
+        if callable(array):
+            self._inbox.push_frame(lambda: self._checked(array()), _number(pts_seconds))
+            return
+        frame = self._checked(array)
+        self._inbox.push_frame(lambda: frame, _number(pts_seconds))
+
+    def _checked(self, array: object) -> NDArray[np.uint8]:
         if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 3:
             raise InputError("A frame is not uint8 (height, width, 3).", todo="Push RGB frames as uint8.")
         if array.shape[2] != 3 or 0 in array.shape:
@@ -81,7 +91,7 @@ class LiveSession:
                 "A frame is too large.",
                 f"{array.shape[1]}x{array.shape[0]} > {self._session.limits.pixels} pixels.",
             )
-        self._inbox.push_frame(array, _number(pts_seconds))
+        return array
 
     def push_audio(self, pcm: NDArray[Any], sample_rate: int, pts_seconds: float | None = None) -> None:
         """Push sound, any length at a time.

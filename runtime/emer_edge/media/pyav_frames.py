@@ -164,15 +164,14 @@ class _Sink:
         self._turns = 0
 
     def write(self, key: int, frame: Any) -> None:
-        orientation = _orientation_of(frame)
-        upright = np.ascontiguousarray(orientation.apply(frame.to_ndarray(format="rgb24")))
+        picture_upright = upright(frame)
         with core_errors():
-            picture = _core.resize(upright[None], self._spec)[0]
+            picture = _core.resize(picture_upright[None], self._spec)[0]
         if self._pixels is None:
             if picture.nbytes * len(self._plan) > OUTPUT_BYTES:
                 raise LimitError("The sampled frames would take more than 2 GiB.")
             self._pixels = np.zeros((len(self._plan), *picture.shape), picture.dtype)
-            self._size, self._turns = upright.shape[:2], orientation.turns
+            self._size, self._turns = picture_upright.shape[:2], _orientation_of(frame).turns
             if self._spec["resize"] == "fit":  # the first frame set the size of the array
                 self._spec |= {"resize": "stretch", "height": picture.shape[1], "width": picture.shape[2]}
         slots = [slot for slot, wanted in enumerate(self._plan) if wanted == key]
@@ -206,6 +205,12 @@ class _Orientation:
         if self.swap:
             picture = picture.transpose(1, 0, 2)
         return picture[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+
+
+def upright(frame: Any) -> NDArray[np.uint8]:
+    """The picture of a PyAV frame as it is meant to be seen: (height, width, 3) uint8 RGB, C-contiguous."""
+    picture: NDArray[np.uint8] = _orientation_of(frame).apply(frame.to_ndarray(format="rgb24"))
+    return np.ascontiguousarray(picture)
 
 
 def _orientation_of(frame: Any) -> _Orientation:
