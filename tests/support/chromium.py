@@ -18,7 +18,8 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "chromium-headless-shell")
-SECONDS = 30.0
+SECONDS = 120.0
+"""A loaded machine may need them; an idle one needs a hundredth."""
 
 
 def find_chromium() -> str | None:

@@ -41,6 +41,7 @@ def make_app(desk: Desk, metrics: Metrics) -> Starlette:
         Route("/health/live", status.live),
         Route("/health/ready", status.ready),
         Route("/metrics", status.metrics),
+        Route("/openapi.json", page.openapi),
     ]
     return Starlette(
         routes=routes,

@@ -65,7 +65,7 @@ class Guard:
         check_origin(headers)
         path: str = scope["path"]
         # A browser can't send headers with a WebSocket: there the key may come in the first message.
-        if path == "/" or path.startswith(OPEN_PATHS) or scope["type"] == "websocket":
+        if path in ("/", "/docs") or path.startswith(OPEN_PATHS) or scope["type"] == "websocket":
             return
         check_key(key_of(headers), self._settings)
 

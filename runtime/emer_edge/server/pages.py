@@ -6,8 +6,9 @@ import hashlib
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
+from emer_edge.server.openapi import describe_routes
 from emer_edge.server.problems import AbsentError
 
 FOLDER = Path(__file__).parent / "page"
@@ -28,6 +29,7 @@ class PageFiles:
             for path in sorted(folder.iterdir())
             if path.suffix in TYPES
         }
+        self._routes = describe_routes()
 
     def _answer(self, request: Request, name: str) -> Response:
         if name not in self._files:
@@ -46,6 +48,10 @@ class PageFiles:
     async def docs(self, request: Request) -> Response:
         """The page that shows `/openapi.json`."""
         return self._answer(request, "docs.html")
+
+    async def openapi(self, _request: Request) -> Response:
+        """The description of the routes."""
+        return JSONResponse(self._routes)
 
     async def file(self, request: Request) -> Response:
         """A file of the page."""

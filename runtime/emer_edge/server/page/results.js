@@ -65,8 +65,8 @@ function bar(row, label, share, isTold) {
   return row;
 }
 
-const X = (valence) => 110 + 90 * valence;
-const Y = (arousal) => 110 - 90 * arousal;
+const X = (valence) => 118 + 88 * valence;
+const Y = (arousal) => 102 - 88 * arousal;
 
 /** The point on the plane; a trail of the last ones where `live`. */
 export function showAffect(affect, live = false) {
@@ -82,6 +82,10 @@ export function showAffect(affect, live = false) {
   trail = live ? [...trail, affect].slice(-TRAIL) : [affect];
   dot.setAttribute("cx", X(affect.valence));
   dot.setAttribute("cy", Y(affect.arousal));
+  for (const place of box.querySelectorAll(".place")) {
+    const far = Math.hypot(place.dataset.x - X(affect.valence), place.dataset.y - Y(affect.arousal)) > 16;
+    place.classList.toggle("near", !far);
+  }
   line.setAttribute("points", trail.map((at) => `${X(at.valence)},${Y(at.arousal)}`).join(" "));
   const reading = `valence ${signed(affect.valence)}, arousal ${signed(affect.arousal)}`;
   $("reading").textContent = reading;
@@ -91,23 +95,26 @@ export function showAffect(affect, live = false) {
 const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
 
 function plane() {
-  const svg = draw("svg", { viewBox: "0 0 220 220", role: "img", "aria-label": "Plane of valence and arousal, without a point yet" });
+  const svg = draw("svg", { viewBox: "0 0 220 222", role: "img", "aria-label": "Plane of valence and arousal, without a point yet" });
   svg.append(
-    draw("rect", { class: "edge", x: 12, y: 12, width: 196, height: 196, rx: 12 }),
-    draw("path", { class: "axis", d: "M12 110H208M110 12V208" }),
-    draw("text", { class: "end", x: 110, y: 24 }, "aroused"), draw("text", { class: "end", x: 110, y: 204 }, "calm"),
-    draw("text", { class: "end", x: 36, y: 106 }, "unpleasant"), draw("text", { class: "end", x: 186, y: 106 }, "pleasant"));
+    draw("rect", { class: "edge", x: 20, y: 4, width: 196, height: 196, rx: 12 }),
+    draw("path", { class: "axis", d: `M20 ${Y(0)}H216M${X(0)} 4V200` }),
+    draw("text", { class: "end start", x: 20, y: 214 }, "unpleasant"), draw("text", { class: "end stop", x: 216, y: 214 }, "pleasant"),
+    draw("text", { class: "end start", transform: "translate(12 200) rotate(-90)" }, "low arousal"),
+    draw("text", { class: "end stop", transform: "translate(12 4) rotate(-90)" }, "high arousal"));
   const taken = [];
   for (const [label, [valence, arousal]] of Object.entries(places)) {
     if (!valence && !arousal) continue;
+    const [x, at] = [X(valence), Y(arousal)];
     // Labels whose places lie close together would cover each other.
-    let y = Y(arousal) + 3;
-    while (taken.some((at) => Math.abs(at[0] - X(valence)) < 44 && Math.abs(at[1] - y) < 10)) y += 10;
-    taken.push([X(valence), y]);
-    const text = draw("text", { class: "place", x: Math.min(178, Math.max(42, X(valence))), y }, label);
-    svg.append(text);
+    let y = at + 10;
+    while (taken.some((other) => Math.abs(other[0] - x) < 46 && Math.abs(other[1] - y) < 9)) y += 9;
+    taken.push([x, y]);
+    const place = draw("g", { class: "place", "data-x": x, "data-y": at });
+    place.append(draw("circle", { cx: x, cy: at, r: 2 }), draw("text", { x: Math.min(190, Math.max(46, x)), y }, label));
+    svg.append(place);
   }
-  svg.append(draw("polyline", { class: "trail" }), draw("circle", { class: "dot", r: 7, cx: 110, cy: 110, visibility: "hidden" }));
+  svg.append(draw("polyline", { class: "trail" }), draw("circle", { class: "dot", r: 7, cx: X(0), cy: Y(0), visibility: "hidden" }));
   return svg;
 }
 
