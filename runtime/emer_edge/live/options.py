@@ -10,6 +10,7 @@ from emer_edge.errors import InputError
 
 if TYPE_CHECKING:
     from emer_edge.live.speech import SpeechDetector
+    from emer_edge.live.transcribe import Transcriber
 
 Policy = Literal["drop_oldest", "degrade", "block"]
 Reasoning = Literal["never", "on_change", "on_demand"]
@@ -30,6 +31,7 @@ class LiveSettings(TypedDict, total=False):
     max_tokens: int | None
     language: str
     speech: SpeechDetector | Literal["auto"] | None
+    transcriber: Transcriber | None
     patience_seconds: float
 
 
@@ -51,6 +53,8 @@ class LiveOptions:
         language: of what is said, for whoever writes words down; a BCP 47 tag.
         speech: hears whether somebody speaks, so that automatic reasoning is about utterances and not
             about silence. `auto` is Silero's; None: nobody listens for it, and nothing is gated.
+        transcriber: writes down what is said, in a thread of its own, for example
+            `emer_edge.live.vosk.VoskTranscriber`; None: words come by `push_text` alone.
         patience_seconds: wall-clock time that a window waits for a modality whose clock is behind.
 
     Raises:
@@ -69,6 +73,7 @@ class LiveOptions:
     max_tokens: int | None = None
     language: str = "en"
     speech: SpeechDetector | Literal["auto"] | None = "auto"
+    transcriber: Transcriber | None = None
     patience_seconds: float = 0.3
 
     def __post_init__(self) -> None:

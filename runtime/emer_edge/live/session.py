@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +21,7 @@ from emer_edge.live.options import LiveOptions
 from emer_edge.live.plan import Plan, make_plan
 from emer_edge.live.silero import SileroDetector
 from emer_edge.live.speech import SpeechDetector
+from emer_edge.live.transcribe import Dictation, Said
 from emer_edge.live.windows import Windows
 from emer_edge.live.worker import Worker
 from emer_edge.session import Session
@@ -55,6 +58,14 @@ class LiveSession:
         self._windows = Windows(session, self.plan, _detector(options))
         self._windows.max_tokens = options.max_tokens
         self._worker = Worker(self._inbox, self._channel, self._windows, options, is_closed)
+        if options.transcriber is not None:
+            self._windows.dictation = Dictation(
+                options.transcriber,
+                self.plan.sample_rate,
+                self._say,
+                lambda n: self._inbox.note("queue_full", "text", n, 0.0),
+                self._worker.tell_failure,
+            )
         self._worker.start()
 
     def push_frame(
@@ -150,7 +161,13 @@ class LiveSession:
         """
         if self._worker.is_self:
             raise InputError("A callback can't wait for its own session.", todo="Flush from another thread.")
-        return self._worker.flush(timeout)
+        began = time.monotonic()
+        done = self._worker.flush(timeout)
+        dictation = self._windows.dictation
+        if dictation is None or not done:
+            return done
+        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
+        return dictation.finish(left) and self._worker.flush(left)
 
     def interrupt(self) -> None:
         """Stop the words that are being generated, before the next token; states go on."""
@@ -163,7 +180,12 @@ class LiveSession:
             drain: work off what was pushed first, for at most `timeout` seconds; else drop it.
             timeout: wall-clock seconds.
         """
+        dictation = self._windows.dictation
+        if drain and dictation is not None and not self.closed and not self._worker.is_self:
+            self.flush(timeout)  # words come after sound: the queue may not close before they have come
         self._inbox.close(discard=not drain)
+        if dictation is not None:
+            dictation.close()
         if not drain:
             self._worker.abort()
         if self._worker.is_self:
@@ -211,6 +233,12 @@ class LiveSession:
             "events_lost": self._channel.lost,
             "callback_errors": self._worker.callback_errors,
         }
+
+    def _say(self, said: Said) -> None:
+        """Take what the transcriber has written down."""
+        origin = self._windows.origin
+        with suppress(InputError):  # the session was closed meanwhile
+            self.push_text(said.text, origin + said.start_seconds, origin + said.end_seconds, said.final)
 
     def __enter__(self) -> LiveSession:
         return self

@@ -19,11 +19,12 @@ from emer_edge.errors import Cancelled, InputError
 from emer_edge.live.affect import valence_arousal
 from emer_edge.live.clock import Kind
 from emer_edge.live.events import LiveEvent, Quality, Reasoned, State, Token
-from emer_edge.live.hearing import Hearing
+from emer_edge.live.hearing import Hearing, Samples
 from emer_edge.live.inbox import Item
 from emer_edge.live.plan import Plan
 from emer_edge.live.sight import Sight
 from emer_edge.live.speech import SpeechDetector, SpeechTrack
+from emer_edge.live.transcribe import Dictation
 from emer_edge.live.words import Words
 from emer_edge.llm.parse import parse_clues
 from emer_edge.media.subtitles import cues_to_text
@@ -58,7 +59,8 @@ class Windows:
         self._session, self.plan = session, plan
         self.speech = None if speech is None else SpeechTrack(speech, plan.sample_rate)
         self.sight = Sight(session, plan)
-        self.hearing = Hearing(session, plan, self.speech.hear if self.speech else None)
+        self.dictation: Dictation | None = None
+        self.hearing = Hearing(session, plan, self._hear)
         self.words = Words()
         self._origin = 0.0
         self._pushed: deque[tuple[float, float]] = deque(maxlen=_PUSHES)
@@ -80,6 +82,11 @@ class Windows:
         return "vision" if self._cost["vision"] >= self._cost["audio"] else "audio"
 
     @property
+    def origin(self) -> float:
+        """Where the stream's clock began, on the caller's."""
+        return self._origin
+
+    @property
     def states(self) -> int:
         """States so far."""
         return self._index
@@ -91,6 +98,8 @@ class Windows:
             sense.clear()
         if self.speech is not None:
             self.speech.clear()
+        if self.dictation is not None:
+            self.dictation.clear()
 
     def take(self, item: Item) -> bool:
         """Keep what was pushed; False where it comes too late to be of use."""
@@ -213,6 +222,13 @@ class Windows:
         span = (state.start_pts_seconds, state.end_pts_seconds)
         tell(Reasoned(text, clues, state.index, *span, finish))
         return finish != "interrupted"
+
+    def _hear(self, first: int, samples: Samples) -> None:
+        """New sound, once it is mono and at the pack's rate: to all who listen beside the encoder."""
+        if self.speech is not None:
+            self.speech.hear(first, samples)
+        if self.dictation is not None:
+            self.dictation.hear(first, samples)
 
     def _perceive(self, hop: int, span: tuple[float, float], cancel: CancelToken) -> Perception | None:
         """What the encoders make of a window, as `pipeline.perceive` says of a clip; None: of nothing."""

@@ -298,6 +298,10 @@ class Worker:
         for event in self._inbox.dropped():
             self._tell(event)
 
+    def tell_failure(self, error: Exception) -> None:
+        """Tell of what failed beside the worker; states go on."""
+        self._tell(Failed(as_emer_error(error).to_dict(), False))
+
     def _fail(self, error: Exception, *, counts: bool = True) -> None:
         self._failures += counts
         self._fatal = self._fatal or self._is_closed() or self._failures >= _FAILURES
