@@ -20,7 +20,8 @@ from emer_edge.live.events import LiveEvent
 LOCAL = (
     "<CycloneDDS><Domain Id='any'><General><Interfaces>"
     "<NetworkInterface address='127.0.0.1' multicast='false'/></Interfaces>"
-    "<AllowMulticast>false</AllowMulticast></General><Discovery>"
+    "<AllowMulticast>false</AllowMulticast>"
+    "<MaxMessageSize>65500B</MaxMessageSize><FragmentSize>60000B</FragmentSize></General><Discovery>"
     "<ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>"
     "<Peers><Peer address='127.0.0.1'/></Peers></Discovery></Domain></CycloneDDS>"
 )
@@ -108,8 +109,10 @@ class DdsBridge:
     def _run(self, inputs: RosInputs) -> None:
         core, util = self._dds.core, self._dds.util
         waits = core.WaitSet(self._participant)
-        for _, reader in self._readers:
-            waits.attach(core.ReadCondition(reader, _anything(core)))
+        # Kept while it runs: a condition that nobody holds is gone, and waiting would always take its time.
+        conditions = [core.ReadCondition(reader, _anything(core)) for _, reader in self._readers]
+        for condition in conditions:
+            waits.attach(condition)
         while not self._stop.is_set():
             waits.wait(util.duration(seconds=_WAKE_SECONDS))
             for name, reader in self._readers:

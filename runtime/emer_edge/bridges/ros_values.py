@@ -16,14 +16,16 @@ from emer_edge.bridges.wire import encode_event
 from emer_edge.errors import InputError
 from emer_edge.live.events import LiveEvent, Reasoned, State, Token
 
+# Slices, since an index by a list of channels takes thirty times as long.
+_RED_FIRST, _BLUE_FIRST, _GREY = slice(0, 3), slice(2, None, -1), slice(0, 1)
 _CHANNELS = {
-    "rgb8": (0, 1, 2),
-    "bgr8": (2, 1, 0),
-    "rgba8": (0, 1, 2),
-    "bgra8": (2, 1, 0),
-    "8UC3": (2, 1, 0),  # what cv_bridge writes: OpenCV's order
-    "mono8": (0, 0, 0),
-    "8UC1": (0, 0, 0),
+    "rgb8": _RED_FIRST,
+    "bgr8": _BLUE_FIRST,
+    "rgba8": _RED_FIRST,
+    "bgra8": _BLUE_FIRST,
+    "8UC3": _BLUE_FIRST,  # what cv_bridge writes: OpenCV's order
+    "mono8": _GREY,
+    "8UC1": _GREY,
 }
 _BYTES_PER_PIXEL = {"rgb8": 3, "bgr8": 3, "8UC3": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "8UC1": 1}
 ENCODINGS = tuple(_CHANNELS)
@@ -104,7 +106,8 @@ def image_pixels(message: Any) -> NDArray[np.uint8]:
     if len(data) < height * step:  # the last row may lack its padding
         data = np.pad(data, (0, height * step - len(data)))
     rows = data[: height * step].reshape(height, step)[:, : width * size]
-    return np.ascontiguousarray(rows.reshape(height, width, size)[:, :, _CHANNELS[encoding]])
+    pixels = rows.reshape(height, width, size)[:, :, _CHANNELS[encoding]]
+    return np.ascontiguousarray(np.broadcast_to(pixels, (height, width, 3)))
 
 
 def audio_pcm(message: Any, *, channels: int = 1) -> NDArray[np.int16]:
