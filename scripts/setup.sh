@@ -26,6 +26,10 @@ command -v pkg-config >/dev/null || missing+=(pkg-config)
 for library in libavformat libavcodec libavutil libswscale libswresample; do
   pkg-config --exists "$library" 2>/dev/null || missing+=("$library-dev")
 done
+# A browser for the tests of the server's page, which are skipped without one.
+if [ -n "$extras" ] && ! command -v chromium chromium-browser google-chrome chrome >/dev/null; then
+  missing+=(chromium)
+fi
 if [ ${#missing[@]} -gt 0 ]; then
   as_root=""
   if [ "$(id -u)" -ne 0 ]; then

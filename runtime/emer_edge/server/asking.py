@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,12 @@ def job_of_form(form: Form, folder: Path) -> Job:
 
 def _number(name: str, text: str) -> int | float:
     try:
-        return OPTIONS[name](text)
+        value = OPTIONS[name](text)
     except ValueError:
-        raise InputError(f"{name} = {text!r} is not a number that makes sense there.") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{name} = {text!r} is not a number that makes sense there.")
+    return value
 
 
 def options_of_json(values: Mapping[str, Any]) -> dict[str, Any]:

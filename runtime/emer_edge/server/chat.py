@@ -26,6 +26,7 @@ class ChatRoute:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._reading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -36,8 +37,10 @@ class ChatRoute:
             async for piece in chunks(request, settings.chat_bytes, settings.body_seconds):
                 body += piece
             models = (*MODEL_ALIASES, str(self._desk.keeper.pack.get("name", "")))
-            # Tens of megabytes of base64 would keep the event loop from everybody else.
-            chat = await asyncio.to_thread(read_chat, bytes(body), folder, models)
+            # Tens of megabytes of base64 would keep the event loop from everybody else, and several at once
+            # would need more memory than a small machine has.
+            async with self._reading:
+                chat = await asyncio.to_thread(read_chat, bytes(body), folder, models)
             del body
             reply = _Reply(self._desk, chat)
             await until_gone(receive, (reply.stream if chat.stream else reply.whole)(scope, receive, send))

@@ -57,7 +57,7 @@ def read_chat(body: bytes, folder: Path, models: tuple[str, ...]) -> Chat:
         InputError: not JSON, or outside the subset. AbsentError: another model.
     """
     try:
-        wish = json.loads(body)
+        wish = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise InputError("The body is not JSON.", str(error)) from error
     if not isinstance(wish, dict):
@@ -88,6 +88,10 @@ def read_chat(body: bytes, folder: Path, models: tuple[str, ...]) -> Chat:
         stream=wish.get("stream") is True,
         usage=isinstance(stream_options, dict) and stream_options.get("include_usage") is True,
     )
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
 
 
 def _check_fields(wish: Mapping[str, Any]) -> None:

@@ -94,6 +94,7 @@ def _config(settings: ServerSettings, desk: Desk, metrics: Metrics) -> uvicorn.C
         server_header=False,
         ws="websockets-sansio",
         ws_max_size=FRAME_BYTES,
+        ws_per_message_deflate=False,  # JPEG does not shrink, and nobody has time to try
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=int(settings.drain_seconds),
         ssl_certfile=settings.certificate,

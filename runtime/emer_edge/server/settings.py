@@ -50,7 +50,7 @@ class ServerSettings:
     """How long answers may take to end after SIGTERM."""
     upload_bytes: int = 256 * 1024**2
     """Body of `/v1/emotion`."""
-    chat_bytes: int = 64 * 1024**2
+    chat_bytes: int = 48 * 1024**2
     """Body of `/v1/chat/completions`, which is held in memory."""
     live_sessions: int = 2
     certificate: Path | None = None

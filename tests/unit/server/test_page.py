@@ -154,6 +154,9 @@ def test_camera_and_microphone_are_watched(page: Chromium, real: Server) -> None
     assert page.run("document.querySelectorAll('.span').length") == 1
     page.run("document.querySelector('#stop').click()")
     page.wait_for("document.querySelector('#player').src.startsWith('blob:')")
+    # What was seen stays in the tab: the clue's moment can be played now.
+    page.run("document.querySelector('.clue').click()")
+    page.wait_for("document.querySelector('#player').currentTime > 0")
     end = time.monotonic() + 60
     while real.metric("emer_live_sessions"):
         assert time.monotonic() < end

@@ -2,7 +2,7 @@
 
 import { askNow, closeClipMode, forget, onDrop, openClipMode, take } from "/page/clip.js";
 import { $, make, notice } from "/page/dom.js";
-import { closeLiveMode, openLiveMode, start, stop, submit } from "/page/live.js";
+import { closeLiveMode, openLiveMode, start, submit, toggle } from "/page/live.js";
 import { clearResults, showStage, usePack } from "/page/results.js";
 import { request } from "/page/server.js";
 
@@ -48,7 +48,7 @@ $("mode-live").onclick = () => setMode("live");
 $("file").onchange = (event) => take([...event.target.files]);
 $("other").onclick = forget;
 $("start").onclick = start;
-$("stop").onclick = stop;
+$("stop").onclick = toggle;
 $("ask").onsubmit = (event) => {
   event.preventDefault();
   if (mode === "clip") askNow();

@@ -22,7 +22,9 @@ export function openClipMode() {
   $("drop").hidden = Boolean(clip);
   $("file-row").hidden = !clip;
   $("words-label").textContent = "What is said";
+  $("words").placeholder = "optional: the words, or drop a subtitle";
   $("go").textContent = "Ask";
+  $("go").disabled = false;
   if (clip) take([clip, subtitle].filter(Boolean), false);
   else $("timeline").hidden = true;
 }

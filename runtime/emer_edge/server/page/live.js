@@ -19,7 +19,8 @@ export function openLiveMode() {
   $("invite").hidden = Boolean(session || last);
   $("live-row").hidden = false;
   $("words-label").textContent = "What is being said";
-  $("go").textContent = "Explain";
+  $("words").placeholder = "optional: type what you hear";
+  buttons();
   $("timeline").hidden = true;
 }
 
@@ -32,7 +33,7 @@ export function closeLiveMode() {
 
 /** Camera and microphone, or the one of them that there is. */
 async function devices() {
-  const video = { width: { ideal: WIDTH }, height: { ideal: 360 }, frameRate: { ideal: 25 } };
+  const video = { width: { ideal: WIDTH }, height: { ideal: 360 }, frameRate: { ideal: 15 } };
   // A voice that was cleaned for a telephone call says less about a mood.
   const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
   if (!navigator.mediaDevices) {
@@ -56,8 +57,7 @@ export async function start() {
     session = new Session(stream);
     await session.open();
     $("invite").hidden = true;
-    $("stop").disabled = false;
-    $("stop").textContent = "Stop";
+    buttons();
   } catch (error) {
     notice(`Camera and microphone can't be used.\n${error.message || error.name}`);
     stop();
@@ -70,15 +70,22 @@ export function stop() {
   last = session;
   session.close();
   session = null;
-  $("stop").disabled = true;
+  buttons();
+}
+
+/** Start or stop, whichever there is to do. */
+export const toggle = () => (session ? stop() : start());
+
+function buttons() {
+  $("go").textContent = "Explain";
+  $("go").disabled = !session;
+  $("stop").hidden = !session && !last;
+  $("stop").textContent = session ? "Stop" : "Start again";
 }
 
 /** What the form does here: say the words that were typed, or ask for a reasoning. */
 export function submit() {
-  if (!session) {
-    start();
-    return;
-  }
+  if (!session) return;
   const words = $("words").value.trim();
   if (words) {
     session.say(words);
@@ -94,6 +101,7 @@ class Session {
     this.pinned = null;
     this.text = "";
     this.skipped = 0;
+    this.lost = 0;
     this.windows = new Map();
   }
 
@@ -141,10 +149,13 @@ class Session {
   }
 
   async look() {
-    if (!player.videoWidth || this.socket.bufferedAmount > BEHIND_BYTES) {
+    if (!player.videoWidth) return;
+    // A machine that is behind gets fewer pictures, never a heap of old ones.
+    if (this.looking || this.socket.bufferedAmount > BEHIND_BYTES) {
       this.skipped += 1;
       return;
     }
+    this.looking = true;
     const seconds = this.now();
     const width = Math.min(WIDTH, player.videoWidth);
     this.canvas.width = width;
@@ -152,6 +163,7 @@ class Session {
     this.canvas.getContext("2d").drawImage(player, 0, 0, this.canvas.width, this.canvas.height);
     const picture = await this.canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 });
     this.send(FRAME, seconds, 0, picture);
+    this.looking = false;
   }
 
   async listen() {
@@ -198,6 +210,7 @@ class Session {
       case "token": this.token(event); break;
       case "reasoning": this.reasoned(event); break;
       case "error": if (event.fatal || !event.error) this.failure = event.error; notice(told(event.error)); break;
+      case "dropped": this.lost += event.n; break;
       case "closed": this.stats = event.stats; break;
     }
   }
@@ -214,7 +227,8 @@ class Session {
     const { quality } = state;
     const senses = { vision: `${quality.faces || quality.frames} pictures`, audio: `${quality.audio_seconds.toFixed(1)} s of sound`, subtitle: "the words" };
     const rests = quality.modalities.map((name) => senses[name]).join(", ") || "nothing";
-    showFacts(`Rests on ${rests}; ${state.age_seconds.toFixed(2)} s old.${quality.degraded.length ? ` Left out: ${quality.degraded.join(", ")}.` : ""}`);
+    const lost = this.lost + this.skipped;
+    showFacts(`Rests on ${rests}; ${state.age_seconds.toFixed(2)} s old.${quality.degraded.length ? ` Left out: ${quality.degraded.join(", ")}.` : ""}${lost ? ` ${lost} pieces came too late to be used.` : ""}`);
   }
 
   pin(state) {

@@ -118,8 +118,8 @@ export class LiveTimeline {
     this.track = make("div", { className: "track states" });
     this.curve = make("div", { className: "track curve" });
     this.scale = make("div", { className: "scale" });
-    const keys = make("span", { className: "keys" }, make("b", { className: "key-valence", textContent: "val." }), " ",
-      make("b", { className: "key-arousal", textContent: "ar." }));
+    const keys = make("span", { className: "keys" }, make("b", { className: "key-valence", textContent: "Valence" }),
+      make("b", { className: "key-arousal", textContent: "Arousal" }));
     $("timeline").replaceChildren(lane("State", this.track),
       make("div", { className: "lane" }, keys, this.curve), this.scale);
     $("timeline").hidden = false;
@@ -143,7 +143,7 @@ export class LiveTimeline {
       const start = n ? seen[n - 1].end_pts_seconds : Math.max(from, state.start_pts_seconds);
       const label = state.emotions[0] ? state.emotions[0].label : "–";
       const button = make("button", {
-        type: "button", className: "state", textContent: label, "aria-pressed": String(this.chosen === state.index),
+        type: "button", className: "state", title: label, "aria-pressed": String(this.chosen === state.index),
         "aria-label": `${clock(start)} to ${clock(state.end_pts_seconds)}: ${label}`, onclick: () => this.choose(state),
       });
       button.style.left = share(start, from, LIVE_SECONDS);
@@ -153,10 +153,26 @@ export class LiveTimeline {
       return button;
     });
     const focused = document.activeElement && document.activeElement.getAttribute("aria-label");
-    this.track.replaceChildren(...buttons, ...this.span(from));
+    this.track.replaceChildren(...buttons, ...this.runs(seen, from), ...this.span(from));
     if (focused) buttons.find((button) => button.getAttribute("aria-label") === focused)?.focus();
     this.curves(seen, from);
     this.scale.replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((part) => make("span", { textContent: clock(from + part * LIVE_SECONDS) })));
+  }
+
+  /** One word for states side by side that say the same. */
+  runs(seen, from) {
+    const runs = [];
+    for (const state of seen) {
+      const [label, start] = [state.emotions[0]?.label || "", runs.at(-1)?.end ?? Math.max(from, state.start_pts_seconds)];
+      if (runs.at(-1)?.label === label) runs.at(-1).end = state.end_pts_seconds;
+      else runs.push({ label, start, end: state.end_pts_seconds });
+    }
+    return runs.map((run) => {
+      const word = make("i", { className: "run", textContent: run.label, "aria-hidden": "true" });
+      word.style.left = share(run.start, from, LIVE_SECONDS);
+      word.style.width = share(run.end - run.start, 0, LIVE_SECONDS);
+      return word;
+    });
   }
 
   span(from) {
