@@ -22,6 +22,9 @@ MOST_SECONDS = 30.0
 """Sound that waits to be written down; what is older is left out."""
 
 
+_END = (0.0, np.zeros(0, np.float32))
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """Some words and when they were said, in seconds from the beginning of what was fed."""
@@ -68,8 +71,9 @@ class Dictation:
         self._say, self._lose, self._fail = say, lose, fail
         self._changed = threading.Condition()
         self._waiting: deque[tuple[float, Samples]] = deque()
+        """Start and samples; none of them where the transcriber should finish what it has."""
         self._seconds = 0.0
-        self._busy = self._closed = self._broken = self._finishing = False
+        self._busy = self._closed = self._broken = False
         self._base: float | None = None
         self._end = 0.0
         self._thread = threading.Thread(target=self._run, name="emer-edge-words", daemon=True)
@@ -83,25 +87,26 @@ class Dictation:
             self._waiting.append((first / self._rate, samples.copy()))
             self._seconds += len(samples) / self._rate
             while self._seconds > MOST_SECONDS and len(self._waiting) > 1:
-                self._seconds -= len(self._waiting.popleft()[1]) / self._rate
-                self._lose(1)
+                lost = len(self._waiting.popleft()[1])
+                self._seconds -= lost / self._rate
+                self._lose(lost > 0)
             self._changed.notify_all()
 
     def clear(self) -> None:
         """The stream starts anew: what waits is of no use."""
         with self._changed:
             self._waiting.clear()
-            self._seconds, self._finishing = 0.0, True
+            self._seconds = 0.0
+            self._waiting.append(_END)
             self._changed.notify_all()
 
     def finish(self, timeout: float | None) -> bool:
         """Wait until everything is written down; False where it took too long."""
         with self._changed:
-            self._finishing = True
+            self._waiting.append(_END)
             self._changed.notify_all()
             return self._changed.wait_for(
-                lambda: self._broken or self._closed or not (self._waiting or self._busy or self._finishing),
-                timeout,
+                lambda: self._broken or self._closed or not (self._waiting or self._busy), timeout
             )
 
     def close(self) -> None:
@@ -116,17 +121,14 @@ class Dictation:
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._waiting or self._closed or self._finishing)
+                self._changed.wait_for(lambda: self._waiting or self._closed)
                 if self._closed:
                     return
-                item = self._waiting.popleft() if self._waiting else None
-                if item is not None:
-                    self._seconds -= len(item[1]) / self._rate
-                else:
-                    self._finishing = False
+                start, samples = self._waiting.popleft()
+                self._seconds -= len(samples) / self._rate
                 self._busy = True
             try:
-                self._finish() if item is None else self._feed(*item)
+                self._feed(start, samples) if len(samples) else self._finish()
             except Exception as error:
                 with self._changed:
                     self._broken = True
