@@ -1,8 +1,14 @@
-"""Eight sampled frames and the waveform of each clip: emer-edge beside PyAV (and OpenCV where installed).
+"""Sampled frames and 16 s of sound to ready tensors: emer-edge beside its peers and libavcodec's own floor.
 
-    python -m benchmarks.decode CLIP... [--runs 5] [--json FILE]
+    python -m benchmarks.decode [--grid cross|full] [--cells TEXT] [--frames 8,16] [--json FILE]
+    python -m benchmarks.decode CLIP... [--frames 8]
+    python -m benchmarks.decode --make-only
 
-Every sample is another clip; peers are interleaved; the first call is kept apart. CPU time is of all threads.
+The grid's clips (codecs x sizes x lengths x keyframe distances) are drawn from seeds into the cache. Every
+peer lives in a process of its own and may use all cores; peers take turns on each clip, every sample is
+another clip, the first clip is the first call and stands apart. Before anything is timed the pictures and
+the sound of each peer are held to PyAV with Pillow. Milliseconds are wall-clock; processor time of all
+threads is in the JSON too. Sound counts after the pictures, though the runtime decodes both at once.
 """
 
 from __future__ import annotations
@@ -11,178 +17,139 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-from PIL import Image
 
-from benchmarks.environment import environment, median
-from emer_edge.limits import Limits
-from emer_edge.media.source import AudioSpec, FrameSpec, open_media
+from benchmarks.decode_clips import BASE, CLIPS, RECIPE, Cell, clip_cache, cross, digest, full, made_clip
+from benchmarks.decode_floor import FLOORS
+from benchmarks.decode_ways import MEAN, REFERENCE, STD, WAYS
+from benchmarks.environment import environment
+from benchmarks.tables import decode_table
+from benchmarks.turns import Figures, Peer, summary, take_turns
 
-SPEC = FrameSpec(
-    rule="uniform_index",
-    count=8,
-    height=224,
-    width=224,
-    resize="stretch",
-    channel_order="rgb",
-    mean=(0.48145466, 0.4578275, 0.40821073),
-    std=(0.26862954, 0.26130258, 0.27577711),
-    dtype="float32",
-)
+WRONG_LEVELS = 12.0
+"""Mean difference to the reference, of 255 levels, from which pictures count as other frames. swscale in one
+pass differs by up to 4.5 on saturated clips."""
+_PEERS_LIBRARIES = ("torch", "torchcodec", "decord", "opencv-python-headless", "pillow")
 
 
-def ours(backend: str) -> Callable[[Path], None]:
-    def run(path: Path) -> None:
-        media = open_media(path, Limits(), backend=backend)  # type: ignore[arg-type]
-        media.frames(SPEC)
+def measure(peers: Sequence[Peer], clips: Sequence[Path], count: int) -> dict[str, Figures]:
+    """Look at what every peer makes of the first clip, then take turns over all; figures by peer.
 
-    return run
-
-
-def pyav_sequential(path: Path) -> None:
-    """What most loaders do: count, decode everything, keep eight, resize with Pillow, normalise."""
-    with av.open(str(path)) as container:
-        container.streams.video[0].thread_type = "AUTO"
-        total = sum(1 for packet in container.demux(video=0) if packet.size)
-    wanted = {index * total // 8 for index in range(8)}
-    out = []
-    with av.open(str(path)) as container:
-        container.streams.video[0].thread_type = "AUTO"
-        for index, frame in enumerate(container.decode(video=0)):
-            if index in wanted:
-                picture = Image.fromarray(frame.to_ndarray(format="rgb24")).resize(
-                    (224, 224), Image.Resampling.BICUBIC
-                )
-                out.append(
-                    (np.asarray(picture, np.float32) / 255 - np.array(SPEC.mean, np.float32)) / SPEC.std
-                )
-            if index >= max(wanted):
-                break
-    np.ascontiguousarray(np.stack(out).transpose(0, 3, 1, 2))
+    Args:
+        peers: running; floors among them have no pictures to look at.
+        clips: the first is the first call, the others are the samples.
+        count: sampled frames.
+    """
+    looks = {peer.name: peer.ask((str(clips[0]), count, True)) for peer in peers}
+    truth = looks.get(REFERENCE, {})
+    found = take_turns(peers, [(str(clip), count, False) for clip in clips])
+    return {name: {**summary(found[name]), **_agreement(looks[name], truth)} for name in found}
 
 
-def opencv_sequential(path: Path) -> None:
-    import cv2
-
-    capture = cv2.VideoCapture(str(path))
-    total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    wanted = {index * total // 8 for index in range(8)}
-    out = []
-    for index in range(total):
-        if not capture.grab():
-            break
-        if index in wanted:
-            _, frame = capture.retrieve()
-            out.append(cv2.resize(frame, (224, 224), interpolation=cv2.INTER_AREA))
-    np.ascontiguousarray(np.stack(out).transpose(0, 3, 1, 2).astype(np.float32))
+def _agreement(look: Figures, truth: Figures) -> Figures:
+    """How far pictures (in levels of 255) and sound stray from the reference's."""
+    if "pictures" not in look or "pictures" not in truth:
+        return {}
+    scale = 255 * np.array(STD, np.float32).reshape(1, 3, 1, 1)
+    apart = np.abs(look["pictures"] - truth["pictures"]) * scale
+    levels = apart.mean(axis=(1, 2, 3))
+    out: Figures = {"levels_apart": round(float(levels.mean()), 2)}
+    if levels.max() > WRONG_LEVELS:
+        out["wrong_frames"] = int((levels > WRONG_LEVELS).sum())
+    out["sound_samples"] = len(look["sound"])
+    return out
 
 
-def our_audio(path: Path) -> None:
-    open_media(path, Limits()).waveform(AudioSpec())
+def _clips_of(cell: Cell, count: int) -> list[Path]:
+    paths = []
+    for seed in range(count):
+        began = time.perf_counter()
+        paths.append(made_clip(clip_cache(), cell, seed))
+        if time.perf_counter() - began > 1:
+            print(f"made {paths[-1].name}", file=sys.stderr, flush=True)
+    return paths
 
 
-def pyav_audio(path: Path) -> None:
-    with av.open(str(path)) as container:
-        resampler = av.AudioResampler("fltp", "mono", 16_000)
-        parts = [p.to_ndarray() for f in container.decode(audio=0) for p in resampler.resample(f)]
-        parts += [p.to_ndarray() for p in resampler.resample(None)]
-    np.concatenate(parts, 1)
+def _cells(options: argparse.Namespace) -> list[tuple[Cell, int]]:
+    """Cells and counts: the base cell gets every count, the others of a cross the first."""
+    counts = [int(part) for part in options.frames.split(",")]
+    cells = full() if options.grid == "full" else cross()
+    if options.cells:
+        cells = [cell for cell in cells if any(part in cell.name for part in options.cells.split(","))]
+    rows = [(cell, counts[0]) for cell in cells]
+    more = cells if options.grid == "full" else [cell for cell in cells if cell == BASE]
+    return rows + [(cell, count) for count in counts[1:] for cell in more]
 
 
-def measure(runners: dict[str, Callable[[Path], None]], clips: list[Path], runs: int) -> dict[str, Any]:
-    """Median milliseconds, wall and CPU, per runner over all clips; the first call apart."""
-    wall: dict[str, list[float]] = {name: [] for name in runners}
-    cpu: dict[str, list[float]] = {name: [] for name in runners}
-    first: dict[str, float] = {}
-    per_clip: dict[str, dict[str, float]] = {}
-    failed: dict[str, int] = dict.fromkeys(runners, 0)
-    for clip in clips:
-        best: dict[str, list[float]] = {name: [] for name in runners}
-        for _ in range(runs):
-            for name, run in runners.items():
-                began, began_cpu = time.perf_counter(), time.process_time()
-                try:
-                    run(clip)
-                except Exception:
-                    failed[name] += 1
-                    continue
-                took, took_cpu = time.perf_counter() - began, time.process_time() - began_cpu
-                if name not in first:
-                    first[name] = took * 1e3
-                    continue
-                best[name].append(took_cpu * 1e3)
-                wall[name].append(took * 1e3)
-        per_clip[clip.name] = {name: median(values) for name, values in best.items() if values}
-        for name, value in per_clip[clip.name].items():
-            cpu[name].append(value)
-    base = next(iter(runners))
-    ratios = {
-        name: float(
-            np.exp(
-                np.mean(
-                    [np.log(row[name] / row[base]) for row in per_clip.values() if {name, base} <= set(row)]
-                )
-            )
-        )
-        for name in runners
-        if any({name, base} <= set(row) for row in per_clip.values())
-    }
-    return {
-        "median_wall_ms": {n: round(median(v), 2) for n, v in wall.items() if v},
-        "median_cpu_ms": {n: round(median(v), 2) for n, v in cpu.items() if v},
-        "first_call_ms": {n: round(v, 2) for n, v in first.items()},
-        "geometric_mean_cpu_ratio_to_ours": {n: round(v, 3) for n, v in ratios.items()},
-        "failed_calls": failed,
-        "per_clip_cpu_ms": per_clip,
-    }
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure the grid, or the clips that were named."""
+    peers = [Peer(way) for way in (*WAYS, *FLOORS)]
+    try:
+        absent = {peer.name: peer.absent for peer in peers if peer.absent}
+        peers = [peer for peer in peers if not peer.absent]
+        report: dict[str, Any] = {
+            "benchmark": "decode",
+            "command": ["python", "-m", "benchmarks.decode", *sys.argv[1:]],
+            "environment": environment(_PEERS_LIBRARIES),
+            "clips": "own" if options.clips else {"recipe": RECIPE, "seeds": list(range(options.clips_each))},
+            "mean": MEAN,
+            "absent": absent,
+            "cells": [],
+        }
+        if options.clips:
+            for count in (int(part) for part in options.frames.split(",")):
+                row = {"cell": "own clips", "count": count, "peers": measure(peers, options.clips, count)}
+                report["cells"].append(row)
+        else:
+            for cell, count in _cells(options):
+                clips = _clips_of(cell, options.clips_each)
+                row = {"cell": cell.name, "codec": cell.codec, "height": cell.height, "gop": cell.gop}
+                row |= {"seconds": cell.seconds, "count": count, "clips_sha256": digest(clips)}
+                row |= {"peers": measure(peers, clips, count)}
+                report["cells"].append(row)
+                print(decode_table([row], head=len(report["cells"]) == 1), flush=True)
+        report["load_average_after"] = environment()["load_average"]
+        return report
+    finally:
+        for peer in peers:
+            peer.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("clips", nargs="*", type=Path)
+    parser.add_argument("--grid", choices=("cross", "full"), default="cross")
+    parser.add_argument("--cells", default="", help="only cells whose name holds one of these, by commas")
+    parser.add_argument("--frames", default="8,16")
+    parser.add_argument(
+        "--clips-each",
+        type=int,
+        default=CLIPS,
+        choices=range(2, CLIPS + 1),
+        metavar=f"2..{CLIPS}",
+        help="first call and samples per cell",
+    )
+    parser.add_argument("--make-only", action="store_true", help="draw the clips and stop")
     parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    runners = {
-        "emer-edge": ours("auto"),
-        "emer-edge on PyAV": ours("pyav"),
-        "PyAV sequential + PIL": pyav_sequential,
-    }
-    try:
-        import cv2  # noqa: F401
-
-        runners["OpenCV sequential"] = opencv_sequential
-    except ImportError:
-        print("OpenCV is not installed: left out", file=sys.stderr)
-    clips = arguments.clips
-    report = {
-        "environment": environment(),
-        "clips": len(clips),
-        "runs": arguments.runs,
-        "frames": measure(runners, clips, arguments.runs),
-        "audio": measure(
-            {"emer-edge": our_audio, "PyAV + AudioResampler": pyav_audio}, clips, arguments.runs
-        ),
-    }
-    text = json.dumps(report, indent=1)
-    if arguments.json:
-        arguments.json.write_text(text + "\n")
-    for part in ("frames", "audio"):
-        for key in (
-            "median_wall_ms",
-            "median_cpu_ms",
-            "first_call_ms",
-            "geometric_mean_cpu_ratio_to_ours",
-            "failed_calls",
-        ):
-            print(part, key, report[part][key])  # type: ignore[index]
+    options = parser.parse_args()
+    if options.make_only:
+        for cell, _ in _cells(options):
+            _clips_of(cell, options.clips_each)
+        return
+    report = run(options)
+    if options.clips:
+        print(decode_table(report["cells"]))
+    for name, why in report["absent"].items():
+        print(f"absent: {name}: {why}")
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
+OURS = ("emer-edge", "onnxruntime", "llama-cpp-python", "av", "numpy")
 
-def environment() -> dict[str, object]:
-    """Machine, system and versions as plain data."""
+
+def environment(others: Sequence[str] = ()) -> dict[str, object]:
+    """Machine, system and versions of our libraries and of `others` as plain data."""
     cpu = next(
         (
             line.split(":", 1)[1].strip()
@@ -20,7 +23,7 @@ def environment() -> dict[str, object]:
         platform.machine(),
     )
     versions = {}
-    for name in ("emer-edge", "onnxruntime", "llama-cpp-python", "av", "numpy"):
+    for name in (*OURS, *others):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -28,15 +31,38 @@ def environment() -> dict[str, object]:
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "cpu": cpu,
+        "cpu_flags": sorted(_cpu_flags() & _TELLING),
         "cores": len(os.sched_getaffinity(0)),
         "load_average": os.getloadavg()[0],
+        "memory_megabytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": versions,
     }
 
 
-def median(values: list[float]) -> float:
+_TELLING = {
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "amx_int8",
+    "asimddp",
+    "bf16",
+}
+
+
+def _cpu_flags() -> set[str]:
+    """What the processor can; what a peer in bf16 or int8 gains depends on it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith(("flags", "Features")):
+            return set(line.split(":", 1)[1].split())
+    return set()
+
+
+def median(values: Sequence[float]) -> float:
     """The middle value."""
     ordered = sorted(values)
     middle = len(ordered) // 2
