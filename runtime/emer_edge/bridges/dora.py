@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from emer_edge.bridges.payloads import Asked, Intake
-from emer_edge.bridges.port import forward
+from emer_edge.bridges.port import Sink, forward
 from emer_edge.bridges.wire import encode_event
 from emer_edge.errors import DeviceError, GenerationError, InputError
 from emer_edge.live.events import LiveEvent
@@ -59,19 +59,22 @@ class DoraBridge:
         if self._outputs is None or event.kind in self._outputs:
             self._node.send_output(event.kind, self._arrow.array([encode_event(event).decode()]), {})
 
-    def run(self, session: Asked, events: Iterable[LiveEvent], close: Any) -> Intake:
+    def run(self, session: Asked, events: Iterable[LiveEvent], close: Any, *sinks: Sink) -> Intake:
         """Feed the session until the dataflow ends, and send what it tells until it has told all.
 
         Args:
             session: where frames, sound, words and questions go.
             events: what it tells; ends once the session is closed.
             close: called when all inputs have ended, or the dataflow is stopped.
+            sinks: who else is told.
 
         Raises:
             GenerationError: events could not be sent.
         """
         intake, failure = Intake(session), _Failure()
-        teller = threading.Thread(target=failure.watch, args=(forward, events, self), name="emer-dora")
+        teller = threading.Thread(
+            target=failure.watch, args=(forward, events, self, *sinks), name="emer-dora"
+        )
         teller.start()
         try:
             # Waiting with a timeout would be slower: dora's `next` then loses whole seconds under load.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from emer_edge.live.events import Failed, LiveEvent
+
+if TYPE_CHECKING:
+    from emer_edge.live.record import Recorder
 
 
 class Inputs(Protocol):
@@ -26,6 +29,17 @@ class Sink(Protocol):
 
     def send(self, event: LiveEvent) -> None:
         """Tell one event."""
+
+
+class Recording:
+    """A recorder as a sink: every event into a timeline's file."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def send(self, event: LiveEvent) -> None:
+        """Write one event. Raises OutputError as the recorder does."""
+        self._recorder.write(event)
 
 
 def forward(events: Iterable[LiveEvent], *sinks: Sink) -> int:

@@ -20,18 +20,24 @@ class Bridge(Sink, Protocol):
 
 
 def run_bridge(
-    live: LiveSession, bridge: Bridge, on_ready: Callable[[], None] = lambda: None
+    live: LiveSession, bridge: Bridge, *sinks: Sink, on_ready: Callable[[], None] = lambda: None
 ) -> dict[str, int]:
     """Feed the session from the bridge and tell the bridge what it feels, until Ctrl-C or a fatal failure.
 
     What was pushed before the end is still worked off and told. Returns how many of each input were taken.
+
+    Args:
+        live: the session.
+        bridge: where input comes from and events go.
+        sinks: who else is told.
+        on_ready: called once input is listened for.
     """
     intake = bridge.listen(live)
     try:
         on_ready()
-        forward(live, bridge)
+        forward(live, bridge, *sinks)
     except KeyboardInterrupt:
         live.close()
-        forward(live, bridge)
+        forward(live, bridge, *sinks)
     counts: dict[str, int] = dict(intake.counts)
     return counts

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import click
 
 from emer_edge.cli.border import debug_option
-from emer_edge.cli.options import engine_options
+from emer_edge.cli.options import PathText, engine_options
 from emer_edge.errors import InputError
 
 Decorator = Callable[[Any], Any]
@@ -75,6 +77,13 @@ def live_options(command: Any) -> Any:
             metavar="WHEN",
             help="When words are asked for: never, on_change, or every so many seconds.",
         ),
+        click.option(
+            "--record",
+            type=PathText(),
+            metavar="FILE",
+            help="Write the timeline too: one JSON object a line.",
+        ),
+        click.option("--force", is_flag=True, help="Overwrite the timeline."),
         click.option("--quiet", is_flag=True, help="Say nothing on standard error but errors."),
         debug_option,
     ]
@@ -215,8 +224,9 @@ def dora(**flags: Any) -> int:
     from emer_edge.cli.terminal import say
 
     # The node comes last: dora starts the dataflow once every node is there.
-    with _open(flags) as reasoner, reasoner.live(**_live(flags)) as live:
-        counts = DoraBridge().run(live, live, live.close).counts
+    with ExitStack() as stack:
+        live, sinks = _session(stack, flags)
+        counts = DoraBridge().run(live, live, live.close, *sinks).counts
     if not flags["quiet"]:
         say(_told(counts))
     return 0
@@ -228,8 +238,11 @@ def _run(make: Callable[[], Any], where: str, flags: dict[str, Any]) -> int:
     from emer_edge.cli.terminal import say
 
     quiet = flags["quiet"]
-    with make() as opened, _open(flags) as reasoner, reasoner.live(**_live(flags)) as live:
-        counts = run_bridge(live, opened, lambda: None if quiet else say(f"Listening: {where}"))
+    with ExitStack() as stack:
+        opened = stack.enter_context(make())
+        live, sinks = _session(stack, flags)
+        ready = (lambda: None) if quiet else (lambda: say(f"Listening: {where}"))
+        counts = run_bridge(live, opened, *sinks, on_ready=ready)
     if not quiet:
         say(_told(counts))
     return 0
@@ -239,21 +252,30 @@ def _told(counts: dict[str, int]) -> str:
     return "Taken: " + (", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing")
 
 
-def _open(flags: dict[str, Any]) -> Any:
+def _session(stack: ExitStack, flags: dict[str, Any]) -> tuple[Any, list[Any]]:
+    """The live session, and the recorder of its timeline where one is asked for."""
     import emer_edge as ee
     from emer_edge.config import DEFAULTS, load_settings
 
     chosen = load_settings({name: flags.get(name) for name in DEFAULTS})
-    return ee.load(
-        chosen.text("pack") or "emer-nano",
-        device=chosen.text("device") or "cpu",
-        threads=chosen.threads,
-        decoder=chosen.text("decoder") or "auto",
+    reasoner = stack.enter_context(
+        ee.load(
+            chosen.text("pack") or "emer-nano",
+            device=chosen.text("device") or "cpu",
+            threads=chosen.threads,
+            decoder=chosen.text("decoder") or "auto",
+        )
     )
+    names = ("window_seconds", "hop_seconds", "policy", "reasoning")
+    live = stack.enter_context(reasoner.live(**{name: flags[name] for name in names}))
+    if not flags["record"]:
+        return live, []
+    from emer_edge.bridges.port import Recording
+    from emer_edge.live.record import Recorder, session_record
 
-
-def _live(flags: dict[str, Any]) -> dict[str, Any]:
-    return {name: flags[name] for name in ("window_seconds", "hop_seconds", "policy", "reasoning")}
+    first = session_record(reasoner.manifest, live.options)
+    recorder = Recorder(Path(flags["record"]), first, overwrite=flags["force"])
+    return live, [Recording(stack.enter_context(recorder))]
 
 
 def _ros(flags: dict[str, Any], *, local_only: bool) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from emer_edge.bridges.record import read_timeline
 from emer_edge.bridges.wire import decode_event
 from emer_edge.live.events import State
 from tests.support.sample_timeline import write_record
@@ -35,11 +36,13 @@ def example(name: str, *arguments: object, timeout: float = 120) -> subprocess.C
     )  # fmt: skip
 
 
-def test_zenoh_from_the_command_line() -> None:
+def test_zenoh_from_the_command_line(tmp_path: Path) -> None:
     pytest.importorskip("zenoh")
     endpoint = f"tcp/127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "emer_edge", "bridge", "zenoh", "--hop", "1", "--window", "4"]
-    bridge = subprocess.Popen([*command, "--listen", endpoint], stderr=subprocess.PIPE, text=True)
+    record = tmp_path / "record.jsonl"
+    command += ["--listen", endpoint, "--record", str(record)]
+    bridge = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert bridge.stderr is not None
     try:
         assert "Listening: zenoh, below emer-edge" in bridge.stderr.readline()
@@ -62,6 +65,10 @@ def test_zenoh_from_the_command_line() -> None:
     assert (counts["audio"], counts["text"]) == (61, 3)
     assert counts["frame"] >= 1
     assert "refused" not in counts
+    timeline = read_timeline(record)
+    assert all(one in timeline.states for one in states)
+    assert not timeline.truncated
+    assert timeline.session["hop_seconds"] == 1.0
 
 
 def test_dds_from_a_program_of_ones_own() -> None:
