@@ -50,14 +50,19 @@ def vision_module(out: Path, corpora: Path) -> tuple[Vision, dict[str, Any]]:
     known = ferplus.hard >= 0
     frequency = np.bincount(ferplus.hard[known & (ferplus.split == "train")], minlength=CLASSES)
     evened = _EVENED * np.log(frequency / frequency.sum())
-    module.head.bias.sub_(torch.from_numpy(evened.astype(np.float32)))
     dev = ferplus.where((ferplus.split == "dev") & known)
     views = [torch.cat([x, x.flip(3)]) for x in torch.split(faces.normalise(dev.pixels), 256)]
     features = torch.cat([module.encoder.embed_grey(x).view(2, -1, EMBEDDING_DIM).mean(0) for x in views])
-    logits, labels = module.head(features), torch.from_numpy(dev.hard)
-    factor = fit_temperature(logits[None, :, None], labels, torch.ones_like(logits, dtype=torch.bool))
-    _scale(module.head, factor)
-    return module, {"factor": factor, **head_figures((logits * factor).softmax(1).numpy(), dev.hard)}
+    labels, factors = torch.from_numpy(dev.hard), []
+    # Shares are evened once they mean what they say, and then made to mean it again.
+    for bias in (np.zeros(CLASSES), evened):
+        module.head.bias.sub_(torch.from_numpy(bias.astype(np.float32)))
+        logits = module.head(features)
+        allowed = torch.ones_like(logits, dtype=torch.bool)
+        factors.append(fit_temperature(logits[None, :, None], labels, allowed))
+        _scale(module.head, factors[-1])
+    shares = module.head(features).softmax(1).numpy()
+    return module, {"factors": factors, **head_figures(shares, dev.hard)}
 
 
 @torch.no_grad()
