@@ -156,14 +156,16 @@ class Session {
       return;
     }
     this.looking = true;
-    const seconds = this.now();
-    const width = Math.min(WIDTH, player.videoWidth);
-    this.canvas.width = width;
-    this.canvas.height = Math.round(width * player.videoHeight / player.videoWidth);
-    this.canvas.getContext("2d").drawImage(player, 0, 0, this.canvas.width, this.canvas.height);
-    const picture = await this.canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 });
-    this.send(FRAME, seconds, 0, picture);
-    this.looking = false;
+    try {
+      const seconds = this.now();
+      const width = Math.min(WIDTH, player.videoWidth);
+      this.canvas.width = width;
+      this.canvas.height = Math.round(width * player.videoHeight / player.videoWidth);
+      this.canvas.getContext("2d").drawImage(player, 0, 0, this.canvas.width, this.canvas.height);
+      this.send(FRAME, seconds, 0, await this.canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 }));
+    } finally {
+      this.looking = false;
+    }
   }
 
   async listen() {
@@ -228,7 +230,7 @@ class Session {
     const senses = { vision: `${quality.faces || quality.frames} pictures`, audio: `${quality.audio_seconds.toFixed(1)} s of sound`, subtitle: "the words" };
     const rests = quality.modalities.map((name) => senses[name]).join(", ") || "nothing";
     const lost = this.lost + this.skipped;
-    showFacts(`Rests on ${rests}; ${state.age_seconds.toFixed(2)} s old.${quality.degraded.length ? ` Left out: ${quality.degraded.join(", ")}.` : ""}${lost ? ` ${lost} pieces came too late to be used.` : ""}`);
+    showFacts(`Rests on ${rests}; ${state.age_seconds.toFixed(2)} s old.${quality.degraded.length ? ` Left out: ${quality.degraded.join(", ")}.` : ""}${lost ? ` ${lost} pieces of picture or sound came too late to be used.` : ""}`);
   }
 
   pin(state) {
