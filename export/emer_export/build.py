@@ -97,7 +97,8 @@ def make_plan(sources: Sources, wish: Wish, folder: Path) -> Plan:
         rows = manifest["encoders"][part]["files"][wish.precisions[0]]["input"]["shape"]
         artefacts += _encoder_artefacts(part, encoder, wish.precisions, tuple(rows))
     fusion_bytes = sum(array.nbytes for array in sources.fusion.state.values())
-    artefacts.append(Artefact(FUSION, fusion_bytes, lambda to, _: write_fusion(sources.fusion.state, to)))
+    if sources.fusion.state:
+        artefacts.append(Artefact(FUSION, fusion_bytes, lambda to, _: write_fusion(sources.fusion.state, to)))
     artefacts += [_llm_artefact(sources, name) for name in dict.fromkeys(wish.quantisations)]
     artefacts += engine_artefacts(manifest, wish, artefacts)
     return Plan(sources, wish, folder, manifest, tuple(artefacts))

@@ -53,12 +53,17 @@ class EncoderSource:
     """Numbers in weights of matrix products, which INT8 makes a quarter as large."""
     items: int
     """Numbers in all weights."""
+    tokens: int = 0
+    """Soft tokens that one clip gives; 0 where each row of the input gives one embedding."""
 
     def load(self) -> nn.Module:
         """The module with its weights, float32. Raises PackError as `load_module`."""
         with torch.device("meta"):
             module = self.graph.build(self.config)
         module.to_empty(device="cpu")
+        for part in module.modules():
+            if hasattr(part, "fill_constants"):
+                part.fill_constants()
         load_module(module, self.checkpoint, type(module).__name__)
         return module.eval()
 

@@ -47,10 +47,17 @@ class FusionWeights:
     vision_dim: int
     audio_dim: int
     model_dim: int
-    kind: Literal["attention"] = "attention"
+    kind: Literal["attention", "tokens"] = "attention"
+    """`tokens`: there is none, the encoders give soft tokens."""
 
     def head(self) -> FusionHead:
-        """The same head in torch, float32, as the reference of parity measurements."""
+        """The same head in torch, float32, as the reference of parity measurements.
+
+        Raises:
+            InputError: the kind is `tokens`.
+        """
+        if self.kind == "tokens":
+            raise InputError("A model whose encoders give soft tokens has no fusion head.")
         head = FusionHead(self.kind, self.vision_dim, self.audio_dim, self.model_dim)
         head.load_state_dict({name: torch.from_numpy(value) for name, value in self.state.items()})
         return head.eval()

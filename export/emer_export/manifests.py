@@ -77,7 +77,7 @@ def build_manifest(sources: Sources, wish: Wish) -> dict[str, Any]:
         },
         "fusion": {
             "kind": sources.fusion.kind,
-            "path": FUSION,
+            **({"path": FUSION} if sources.fusion.state else {}),
             "vision_dim": sources.fusion.vision_dim,
             "audio_dim": sources.fusion.audio_dim,
             "model_dim": sources.fusion.model_dim,
@@ -93,7 +93,7 @@ def build_manifest(sources: Sources, wish: Wish) -> dict[str, Any]:
 def check_manifest(made: Mapping[str, Any], files: Sequence[Mapping[str, Any]] | None = None) -> Manifest:
     """Parse a manifest as the runtime will; without `files` those that it names are taken to be there."""
     if files is None:
-        named = [FUSION, CARD, LICENCE]
+        named = [*([made["fusion"]["path"]] if "path" in made["fusion"] else []), CARD, LICENCE]
         for section in (*made["encoders"].values(), made["llm"]):
             named += [str(entry["path"]) for entry in section["files"].values()]
         files = [{"path": path, "size_bytes": 0, "sha256": "0" * 64} for path in named]
@@ -110,7 +110,7 @@ def _prompt(prompt: Mapping[str, Any], vision_text: str) -> dict[str, Any]:
 def _encoder(part: str, encoder: EncoderSource, rows: int, precisions: Sequence[str]) -> dict[str, Any]:
     tensors = {
         "input": {"name": encoder.graph.input_name, "dtype": "float32", "shape": [rows, *encoder.row]},
-        "output": {"name": "embeddings", "dtype": "float32", "shape": [rows, encoder.dim]},
+        "output": {"name": "embeddings", "dtype": "float32", "shape": [encoder.tokens or rows, encoder.dim]},
     }
     files = {precision: {"path": encoder_path(part, precision), **tensors} for precision in precisions}
     return {"dim": encoder.dim, "default": precisions[0], "files": files}
@@ -152,7 +152,7 @@ def card_text(sources: Sources, made: Mapping[str, Any], parity: Mapping[str, An
         "## Made from",
         "",
         *(f"- {part}: `{path.name}`" for part, path in sources.paths.named().items()),
-        f"- fusion as trained: {', '.join(f'{part} {kind}' for part, kind in sources.fusion.kinds.items())}",
+        f"- fusion as trained: {_fusion_words(sources)}",
         f"- looks at {frames['count']} {frames['source']}, channels {frames['channel_order'].upper()}",
         *(f"- {note}" for note in sources.notes),
         "",
@@ -168,6 +168,11 @@ def card_text(sources: Sources, made: Mapping[str, Any], parity: Mapping[str, An
         "Without a subtitle its sentence is left out, where the original writes an empty one.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _fusion_words(sources: Sources) -> str:
+    kinds = [f"{part} {kind}" for part, kind in sources.fusion.kinds.items()]
+    return ", ".join(kinds) or "none, the encoders end in Q-Formers"
 
 
 def _engine_lines(made: Mapping[str, Any]) -> list[str]:

@@ -82,10 +82,17 @@ class HalfPrecision(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = copy.deepcopy(module).half()
+        for part, whole in zip(self.module.modules(), module.modules(), strict=True):
+            if getattr(part, "stays_float32", False):
+                # Not what .half() left, made wider again.
+                part.load_state_dict(whole.state_dict())
+                for name, buffer in whole.named_buffers(recurse=False):
+                    part.register_buffer(name, buffer, persistent=False)
+        self.in_half = not getattr(module, "takes_float32", False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Take and give float32."""
-        return self.module(x.half()).float()  # type: ignore[no-any-return]
+        return self.module(x.half() if self.in_half else x).float()  # type: ignore[no-any-return]
 
 
 def quantize_onnx(source: Path, path: Path) -> None:

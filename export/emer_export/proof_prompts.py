@@ -7,7 +7,8 @@ what it is there to check.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+import re
+from collections.abc import Set
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,9 @@ class PublishedPrompt:
         self._marked = Tokenizer.from_file(str(tokenizer))
         markers = manifest.prompt.markers
         self._marked.add_special_tokens([AddedToken(marker, normalized=False) for marker in markers])
+        # Llama's published code cuts the prompt at the markers and tokenises each piece on its own.
+        self._apart = manifest.llm.architecture == "llama"
+        self._bos = [int(self._plain.token_to_id("<s>"))] if manifest.prompt.add_bos else []
         self._soft = {self._marked.token_to_id(marker): name for marker, name in markers.items()}
 
     def encode(self, text: str) -> list[int]:
@@ -47,8 +51,17 @@ class PublishedPrompt:
         text = "".join(part.text for part in prompt.parts if set(part.needs) <= present)
         # Filled in last, as an f-string is: what a subtitle says is never a field.
         pieces = text.replace("{question}", question).split("{subtitle}")
+        if self._apart:
+            return [*self._bos, *self._cut(subtitle.join(pieces))]
         found = self._marked.encode(subtitle.join(pieces), add_special_tokens=False).ids
-        return [self._soft.get(number, int(number)) for number in found]
+        return [*self._bos, *(self._soft.get(number, int(number)) for number in found)]
+
+    def _cut(self, text: str) -> list[int | str]:
+        markers = self._manifest.prompt.markers
+        found: list[int | str] = []
+        for piece in re.split("(" + "|".join(map(re.escape, markers)) + ")", text):
+            found += [markers[piece]] if piece in markers else self.encode(piece) if piece else []
+        return found
 
     def label_paths(self) -> dict[str, list[int]]:
         """Ids that follow the beginning of the answer, for each candidate label."""
@@ -64,5 +77,5 @@ class PublishedPrompt:
     @staticmethod
     def rows(prompt: Prompt, soft: dict[str, NDArray[np.float32]], llm: Llm) -> NDArray[np.float32]:
         """The rows that the runtime lays for a prompt."""
-        segments: Sequence = (*prompt.prefix, *prompt.tail)  # type: ignore[type-arg]
-        return llm.lay(layout(tuple(segments), llm.tokenize, soft))
+        bos = llm.bos if prompt.add_bos else None
+        return llm.lay(layout((*prompt.prefix, *prompt.tail), llm.tokenize, soft, bos=bos))

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from emer_edge.encoders.audio import AudioEncoder
-from emer_edge.encoders.base import Encoder, TensorPair, TensorSpec
+from emer_edge.encoders.base import Encoder
 from emer_edge.encoders.onnx import OnnxEncoder
 from emer_edge.encoders.vision import VisionEncoder
 from emer_edge.inputs import open_inputs
-from emer_edge.packs.manifest import EncoderFile, Manifest
+from emer_edge.packs.manifest import Manifest
 from emer_edge.pipeline import Event, Perception, perceive
 from emer_edge.proof import SUBTITLE, made_input
 from emer_edge.results import Used
-from emer_edge.session import Session
+from emer_edge.session import Session, tensor_pair
+from emer_export.encoders import EncoderSource
 from emer_export.graphs.fusion import FusionHead
 from emer_export.proof_figures import Figures
 from emer_export.sources import Sources
@@ -64,12 +64,13 @@ class _Kept:
 
 
 class _TorchEncoder:
-    """A torch module in the place of an ONNX file, row by row: its memory does not depend on the batch."""
+    """A torch module in the place of an ONNX file, row by row where it can be: memory is that of one row."""
 
     provider = "torch"
 
-    def __init__(self, module: nn.Module, row: tuple[int, ...], dim: int) -> None:
-        self._module, self.input_shape, self.output_dim = module, (1, *row), dim
+    def __init__(self, source: EncoderSource, rows: int) -> None:
+        self._module, self.output_dim, self.whole = source.load(), source.dim, source.tokens > 0
+        self.input_shape = (rows if self.whole else 1, *source.row)
 
     def encode(self, batch: Rows, cancel: Any = None) -> Rows:  # noqa: ARG002
         with torch.inference_mode():
@@ -124,30 +125,25 @@ def encode_and_fuse(
         source = getattr(sources, part)
         truth = rows.setdefault("torch", [{} for _ in trials])
         report(f"{part} torch", None)
-        _encode(session.manifest, part, _TorchEncoder(source.load(), source.row, source.dim), trials, truth)
-        for precision, file in getattr(session.manifest.encoders, part).files.items():
+        files = getattr(session.manifest.encoders, part).files
+        rows_in = next(iter(files.values())).input.shape[0]
+        _encode(session.manifest, part, _TorchEncoder(source, rows_in), trials, truth)
+        for precision, file in files.items():
             report(f"{part} {precision}", None)
             found = rows.setdefault(precision, [{} for _ in trials])
-            network = OnnxEncoder(session.folder / file.path, _pair(file), threads=session.threads)
+            network = OnnxEncoder(session.folder / file.path, tensor_pair(file), threads=session.threads)
             _encode(session.manifest, part, network, trials, found)
             for left, right in zip(truth, found, strict=True):
                 if part in left:
                     figures.embeddings(part, precision, left[part], right[part])
-    head = sources.fusion.head()
+    head = None if sources.fusion.kind == "tokens" else sources.fusion.head()
     for number, trial in enumerate(trials):
         trial.embeddings = rows["torch"][number]
-        trial.soft = _fuse(head, trial.embeddings)
+        trial.soft = dict(trial.embeddings) if head is None else _fuse(head, trial.embeddings)
         for precision in session.manifest.encoders.vision.files:
             both = rows[precision][number]
             trial.by_precision[precision] = session.fusion.fuse(both.get("vision"), both.get("audio"))
             figures.soft_tokens(precision, trial.soft, trial.by_precision[precision])
-
-
-def _pair(file: EncoderFile) -> TensorPair:
-    return TensorPair(
-        TensorSpec(file.input.name, file.input.dtype, tuple(file.input.shape)),
-        TensorSpec(file.output.name, file.output.dtype, tuple(file.output.shape)),
-    )
 
 
 def _encode(

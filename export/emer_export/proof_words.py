@@ -135,7 +135,8 @@ class WordProof:
         present = set(trial.perception.used.modalities)
         for question, words in self._manifest.prompt.questions.items():
             prompt = self._prompt(trial, question)
-            ours: list[int | str] = []
+            bos = self._session.llm.bos if prompt.add_bos else None
+            ours: list[int | str] = [] if bos is None else [bos]
             for piece in (*prompt.prefix, *prompt.tail):
                 ours += self._session.llm.tokenize(piece.text) if isinstance(piece, Text) else [piece.name]
             self._figures.prompt_ids(ours == self._published.ids(present, self._subtitle(trial), words))

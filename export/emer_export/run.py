@@ -16,10 +16,11 @@ from emer_edge.errors import InputError, OutputError, PackError
 from emer_edge.strays import missed, stage_lines
 from emer_export.artefacts import Report
 from emer_export.build import Plan, as_output_error, make_artefacts, make_plan, publish, seal
-from emer_export.families import load_family
+from emer_export.families import Family, load_family
 from emer_export.manifests import Wish, engine_rows
 from emer_export.proof import prove
-from emer_export.sources import find_paths, open_sources
+from emer_export.sources import Paths, Sources, find_paths, open_sources
+from emer_export.sources_emer import open_emer_sources
 from emer_export.tensorrt import EngineWish
 
 __all__ = [
@@ -37,12 +38,13 @@ __all__ = [
 class Request:
     """What to export, from where, to where.
 
-    `parts` maps vision, audio and llm to folders; those that are absent are looked for by their published
-    name in `models`. `precisions` and `quantisations` begin with the default one.
+    Of several checkpoints the later ones replace what the earlier ones hold.
+    `parts` maps vision, audio, llm and qformer to folders; absent ones are looked for by their
+    published name in `models`. `precisions` and `quantisations` begin with the default one.
     """
 
     family: str
-    checkpoint: Path
+    checkpoint: Path | tuple[Path, ...]
     out: Path
     models: Path | None = None
     parts: Mapping[str, Path | None] = field(default_factory=dict)
@@ -73,7 +75,12 @@ def plan_export(request: Request) -> Plan:
         channel_order=request.channel_order,
         engines=request.engines,
     )
-    return make_plan(open_sources(family, paths), wish, request.out)
+    return make_plan(_open(family, paths), wish, request.out)
+
+
+def _open(family: Family, paths: Paths) -> Sources:
+    opener = open_emer_sources if family.graphs["vision"] == "emer-vision" else open_sources
+    return opener(family, paths)
 
 
 def run_export(plan: Plan, report: Report, clips: Sequence[Path] = ()) -> dict[str, Any]:
@@ -133,7 +140,7 @@ def prove_again(request: Request, pack: Path, report: Report, clips: Sequence[Pa
     """
     family = load_family(request.family)
     paths = find_paths(family, request.checkpoint, request.models, request.parts)
-    return prove(open_sources(family, paths), pack, clips, report)[0]
+    return prove(_open(family, paths), pack, clips, report)[0]
 
 
 def engine_lines(pack: Path) -> list[str]:

@@ -7,7 +7,7 @@ packs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,23 @@ from emer_export.weights import listed
 
 @dataclass(frozen=True)
 class Paths:
-    """Where the four parts of a model lie: the trained checkpoint and three published folders."""
+    """Where the parts of a model lie: trained checkpoints, and published folders or files.
+
+    Of several checkpoints the later ones replace what they have in common with the earlier ones.
+    """
 
     checkpoint: Path
     vision: Path
     audio: Path
     llm: Path
+    qformer: Path | None = None
+    more: tuple[Path, ...] = ()
 
     def named(self) -> Mapping[str, Path]:
         """All of them by name."""
-        return {"checkpoint": self.checkpoint, **{part: getattr(self, part) for part in PARTS}}
+        found = {"checkpoint": self.checkpoint, **{part: getattr(self, part) for part in PARTS}}
+        found |= {f"checkpoint {number}": path for number, path in enumerate(self.more, 2)}
+        return found if self.qformer is None else {**found, "qformer": self.qformer}
 
 
 @dataclass(frozen=True)
@@ -63,16 +70,20 @@ class Sources:
 
 
 def find_paths(
-    family: Family, checkpoint: str | Path, models: str | Path | None, given: Mapping[str, str | Path | None]
+    family: Family,
+    checkpoint: str | Path | Sequence[Path],
+    models: str | Path | None,
+    given: Mapping[str, str | Path | None],
 ) -> Paths:
     """Find the parts: what was given, else the folder of the published name below `models`.
 
     Raises:
         InputError: a part is nowhere; the message names all that are missing.
     """
-    found: dict[str, Path] = {"checkpoint": Path(checkpoint)}
-    missing = [] if found["checkpoint"].exists() else [f"--checkpoint {checkpoint}"]
-    for part in PARTS:
+    first, *more = [Path(checkpoint)] if isinstance(checkpoint, (str, Path)) else checkpoint
+    found: dict[str, Path] = {"checkpoint": first}
+    missing = [f"--checkpoint {path}" for path in (first, *more) if not path.exists()]
+    for part in family.models:
         own = given.get(part)
         path = Path(own) if own else Path(models or ".") / family.models[part]
         found[part] = path
@@ -84,7 +95,7 @@ def find_paths(
             f"Not there: {', '.join(missing)}.",
             "Give their folders, or the folder that holds all of them as --models.",
         )
-    return Paths(**found)
+    return Paths(**found, more=tuple(more))
 
 
 def open_sources(family: Family, paths: Paths) -> Sources:
@@ -94,6 +105,8 @@ def open_sources(family: Family, paths: Paths) -> Sources:
         InputError, PackError, LimitError: a part is not what the family needs, with a list of what is
         wrong.
     """
+    if paths.more:
+        raise InputError(f"{family.name} has one checkpoint.", f"{len(paths.more) + 1} are given.")
     rules = family.manifest["preprocessing"]
     audio_rule = rules["audio"]
     samples = round(audio_rule["window_seconds"] * audio_rule["sample_rate"])
@@ -101,9 +114,9 @@ def open_sources(family: Family, paths: Paths) -> Sources:
     fusion = read_fusion(checkpoint, frames=rules["frames"]["count"], windows=audio_rule["windows"])
     vision, audio = (
         open_encoder(family.graphs[part], read_json(path / "config.json"), open_checkpoint(path), samples)
-        for part, path in (("vision", _folder(paths.vision)), ("audio", _folder(paths.audio)))
+        for part, path in (("vision", model_folder(paths.vision)), ("audio", model_folder(paths.audio)))
     )
-    llm = _open_llm(family, _folder(paths.llm), checkpoint)
+    llm = _open_llm(family, model_folder(paths.llm), checkpoint)
     widths = {
         "vision": (vision.dim, fusion.vision_dim),
         "audio": (audio.dim, fusion.audio_dim),
@@ -127,7 +140,8 @@ def open_sources(family: Family, paths: Paths) -> Sources:
     return Sources(family, paths, fusion, vision, audio, llm, tuple(notes))
 
 
-def _folder(path: Path) -> Path:
+def model_folder(path: Path) -> Path:
+    """The path of a published folder. Raises InputError when it is none."""
     if not path.is_dir():
         raise InputError(
             f"{path} is not a folder.",

@@ -24,7 +24,7 @@ class FusionShape(Protocol):
 
     @property
     def kind(self) -> str:
-        """`attention` or `mean`."""
+        """`attention`, `mean` or `tokens`."""
 
     @property
     def vision_dim(self) -> int:
@@ -37,6 +37,50 @@ class FusionShape(Protocol):
     @property
     def model_dim(self) -> int:
         """Length of one soft token."""
+
+
+class FusionFile(FusionShape, Protocol):
+    """Beside it, the file with the weights."""
+
+    @property
+    def path(self) -> str:
+        """In the pack's folder; empty for the kind `tokens`."""
+
+
+class Fusing(Protocol):
+    """What makes soft tokens of embeddings."""
+
+    def fuse(self, vision: Rows | None, audio: Rows | None) -> dict[str, Rows]:
+        """Embeddings of one clip to its soft tokens by name."""
+        ...
+
+
+def open_fusion(folder: Path, spec: FusionFile) -> Fusing:
+    """The fusion of a pack. Raises as `Fusion.load`."""
+    if spec.kind == "tokens":
+        return SoftTokens(spec.model_dim)
+    return Fusion.load(folder / spec.path, spec)
+
+
+class SoftTokens:
+    """No fusion at all: the embeddings are soft tokens already, as where Q-Formers lie in the encoders.
+
+    Args:
+        model_dim: length of one soft token.
+    """
+
+    def __init__(self, model_dim: int) -> None:
+        self.model_dim = model_dim
+
+    def fuse(self, vision: Rows | None, audio: Rows | None) -> dict[str, Rows]:
+        """`vision` and `audio` as they are, each (k, model_dim) float32; no `multi`.
+
+        Raises:
+            InputError: another shape or type.
+        """
+        given = {"vision": vision, "audio": audio}
+        found = {name: _rows(rows, self.model_dim, name) for name, rows in given.items()}
+        return {name: rows for name, rows in found.items() if rows is not None}
 
 
 class Fusion:

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emer_edge.encoders.audio import AudioEncoder
-from emer_edge.encoders.base import TensorPair, TensorSpec
 from emer_edge.encoders.onnx import OnnxEncoder
 from emer_edge.encoders.vision import VisionEncoder
 from emer_edge.errors import PackError
@@ -25,7 +24,7 @@ from emer_edge.llm.prompt import Text, build_prompt
 from emer_edge.media.audio import AudioWindows, cut_windows
 from emer_edge.packs.manifest import Manifest
 from emer_edge.safetensors import read_safetensors
-from emer_edge.session import Session
+from emer_edge.session import Session, tensor_pair
 from emer_edge.strays import Row, encoder_row, judged, llm_bounds, stray
 
 REFERENCE = "reference.safetensors"
@@ -146,11 +145,7 @@ def encode(session: Session, part: str, precision: str, made: MadeInput) -> Rows
     """Embeddings of the made input by one file of a pack, on the CPU."""
     frames = session.manifest.preprocessing.frames
     file = getattr(session.manifest.encoders, part).files[precision]
-    pair = TensorPair(
-        TensorSpec(file.input.name, file.input.dtype, tuple(file.input.shape)),
-        TensorSpec(file.output.name, file.output.dtype, tuple(file.output.shape)),
-    )
-    network = OnnxEncoder(session.folder / file.path, pair, threads=session.threads)
+    network = OnnxEncoder(session.folder / file.path, tensor_pair(file), threads=session.threads)
     try:
         if part == "audio":
             return AudioEncoder(network).encode(made.windows)
@@ -166,7 +161,8 @@ def prompt_ids(session: Session, question: str) -> list[int]:
     tokenize = session.llm.tokenize
     everything: Any = {"vision", "audio", "subtitle"}
     prompt = build_prompt(session.template, everything, SUBTITLE, question, tokenize)
-    ids: list[int] = []
+    bos = session.llm.bos if session.manifest.prompt.add_bos else None
+    ids: list[int] = [] if bos is None else [bos]
     for piece in (*prompt.prefix, *prompt.tail):
         ids += tokenize(piece.text) if isinstance(piece, Text) else [SOFT_IDS[piece.name]]
     return ids

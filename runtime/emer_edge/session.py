@@ -14,7 +14,7 @@ from emer_edge.encoders.onnx import OnnxEncoder, OnnxNetwork
 from emer_edge.encoders.tensorrt import TensorRtEncoder, look, mismatches
 from emer_edge.encoders.vision import VisionEncoder
 from emer_edge.errors import DeviceError, InputError, PackError
-from emer_edge.fusion import Fusion
+from emer_edge.fusion import open_fusion
 from emer_edge.limits import Limits
 from emer_edge.llm.context import ClipContext
 from emer_edge.llm.gguf import Llm
@@ -101,7 +101,7 @@ class Session:
             )
             self.audio = AudioEncoder(loading["audio"].result())
             self.detector: Detector | None = loading["detector"].result() if "detector" in loading else None
-            self.fusion = Fusion.load(self.folder / manifest.fusion.path, manifest.fusion)
+            self.fusion = open_fusion(self.folder, manifest.fusion)
             labels = manifest.labels
             self.label_paths: dict[str, TokenPath] = label_tokens(
                 self.llm.tokenize, labels.answer_prefix, labels.joiner, labels.candidates
@@ -128,13 +128,21 @@ class Session:
             words = question.replace(LABELS_FIELD, labels)
             prompt = build_prompt(self.template, everything, "", words, tokenize)
             rows = (
-                len(tokenize(s.text)) if isinstance(s, Text) else 1 for s in (*prompt.prefix, *prompt.tail)
+                len(tokenize(s.text)) if isinstance(s, Text) else self._rows_of(s.name)
+                for s in (*prompt.prefix, *prompt.tail)
             )
             longest = max(longest, sum(rows))
         answer = len(tokenize(manifest.labels.answer_prefix)) + min(
             manifest.generation.max_new_tokens, self.llm.n_ctx // 4
         )
         return max(0, self.llm.n_ctx - 2 * longest - answer)
+
+    def _rows_of(self, soft: str) -> int:
+        """How many rows one kind of soft token takes in a prompt."""
+        if self.manifest.fusion.kind != "tokens":
+            return 1
+        spec: EncoderSpec = getattr(self.manifest.encoders, soft)
+        return spec.files[spec.default].output.shape[0]
 
     def quote_lock(self, subtitle: str) -> QuoteLock | None:
         """What keeps the quotes of one answer to the words of `subtitle`; None where the pack names no marks.
@@ -156,11 +164,13 @@ class Session:
         spec: EncoderSpec = getattr(self.manifest.encoders, part)
         engine = self._engine(part)
         if engine is not None:
-            return TensorRtEncoder(self.folder / engine.path, engine, _pair(spec.files[engine.precision]))
+            return TensorRtEncoder(
+                self.folder / engine.path, engine, tensor_pair(spec.files[engine.precision])
+            )
         file: EncoderFile = spec.files[spec.default]
         return OnnxEncoder(
             self.folder / file.path,
-            _pair(file),
+            tensor_pair(file),
             device=self.device,
             threads=self.threads,
             engine_cache=_engine_cache(),
@@ -214,10 +224,12 @@ class Session:
             self.detector = None
 
 
-def _pair(file: EncoderFile) -> TensorPair:
+def tensor_pair(file: EncoderFile) -> TensorPair:
+    """What goes into a pack's encoder and what comes out, as the encoders want it said."""
     return TensorPair(
         TensorSpec(file.input.name, file.input.dtype, tuple(file.input.shape)),
         TensorSpec(file.output.name, file.output.dtype, tuple(file.output.shape)),
+        whole=file.output.shape[0] != file.input.shape[0],
     )
 
 

@@ -45,9 +45,9 @@ class Look:
 class Family:
     """One definition.
 
-    `models` maps vision, audio and llm to the names of their published folders; `graphs` maps vision and
-    audio to a graph and llm to the architectures it may have; `widths` are the published ones. `manifest`
-    holds the sections of a manifest that no file can tell. `alpha` over the rank is the adapter's scale.
+    `models` maps vision, audio, llm and, where there is one, qformer to the names they are published under;
+    `graphs` maps vision and audio to a graph and llm to the architectures it may have; `widths` are the published
+    ones. `manifest` holds the sections of a manifest that no file can tell. `alpha` over the rank is the adapter's scale.
     """
 
     name: str
@@ -99,6 +99,9 @@ def _family(data: dict[str, Any]) -> Family:
     found = {name: Look(str(look["vision_text"]), dict(look["frames"])) for name, look in looks.items()}
     if default not in found:
         raise InputError(f"The definition of {data['name']} has no look {default!r}.", "It is the default.")
+    strange = sorted(set(data["models"]) - {*PARTS, "qformer"})
+    if strange:
+        raise KeyError(f"models.{strange[0]} is not known")
     for part in PARTS:
         if part not in data["models"] or part not in data["graphs"]:
             raise KeyError(part)
@@ -106,7 +109,7 @@ def _family(data: dict[str, Any]) -> Family:
         name=str(data["name"]),
         description=str(data["description"]),
         licence={key: str(data["licence"][key]) for key in ("id", "note")},
-        models={part: str(data["models"][part]) for part in PARTS},
+        models={part: str(name) for part, name in data["models"].items()},
         graphs=dict(data["graphs"]),
         widths={key: int(data["widths"][key]) for key in ("vision", "audio", "model")},
         alpha=float(data["lora"]["alpha"]),

@@ -20,7 +20,7 @@ MODALITY_EPSILON = 1e-5
 class EmerVision(nn.Module):
     """The frames of one clip [t, 3, side, side] -> soft tokens [queries, model].
 
-    BLIP-2's queries read each frame and are marked with its place in time; a second Q-Former reads all of them.
+    BLIP-2's queries read each frame and are marked with its place in time; a second Q-Former reads these.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """ImageBind's audio tower: a log mel spectrum of 2 s -> one scaled unit vector.
 
 Knows the arithmetic and the names of `imagebind_huge.pth` below modality_*.audio. Does not know mel spectra.
-Source: facebookresearch/ImageBind, `imagebind/models/imagebind_model.py`. Every block has one more, learned pair
-of key and value: nn.MultiheadAttention with add_bias_kv.
+Source: facebookresearch/ImageBind, `imagebind/models/imagebind_model.py`. Every block has one more,
+learned pair of key and value: nn.MultiheadAttention with add_bias_kv.
 """
 
 from __future__ import annotations

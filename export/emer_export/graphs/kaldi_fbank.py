@@ -1,8 +1,8 @@
 """Kaldi's log mel spectrum inside a graph, as ImageBind takes it: a strided convolution, squares, one matrix.
 
-Knows `torchaudio.compliance.kaldi.fbank` with htk_compat, a Hann window and no dither, and how ImageBind pads and
-scales. Does not know what reads it. Everything before the squares is linear, so that mean removal, pre-emphasis,
-window and Fourier transform are one kernel.
+Knows `torchaudio.compliance.kaldi.fbank` with htk_compat, a Hann window and no dither, and how ImageBind pads
+and scales. Does not know what reads it. Everything before the squares is linear, so that mean removal,
+pre-emphasis, window and Fourier transform are one kernel.
 """
 
 from __future__ import annotations
@@ -28,21 +28,30 @@ class KaldiFbank(nn.Module):
     """
 
     stays_float32 = True
+    kernel: Tensor
+    mel: Tensor
 
     def __init__(self, bins: int = 128, frames: int = 204) -> None:
         super().__init__()
         self.frames = frames
-        kernel = torch.from_numpy(fourier_kernel()).float()
-        self.register_buffer("kernel", kernel.unsqueeze(1), persistent=False)
-        self.register_buffer("mel", torch.from_numpy(mel_matrix(bins)).float(), persistent=False)
+        self.register_buffer("kernel", torch.zeros(PADDED, 1, WINDOW), persistent=False)
+        self.register_buffer("mel", torch.zeros(bins, PADDED // 2), persistent=False)
+        self.fill_constants()
+
+    def fill_constants(self) -> None:
+        """Compute the kernels, which no checkpoint holds; again once the module has left the meta device."""
+        self.kernel.copy_(torch.from_numpy(fourier_kernel()).unsqueeze(1))
+        self.mel.copy_(torch.from_numpy(mel_matrix(len(self.mel))))
 
     def forward(self, windows: Tensor) -> Tensor:
         """windows float32 [n, samples], as long as a window of the manifest."""
         spectrum = functional.conv1d(windows.float().unsqueeze(1), self.kernel, stride=SHIFT)
         real, imaginary = spectrum.chunk(2, 1)
-        power = (real.square() + imaginary.square()).transpose(1, 2)
-        energies = functional.linear(power, self.mel).clamp(min=float(np.finfo(np.float32).eps)).log()
-        padded = functional.pad(energies.transpose(1, 2), (0, self.frames - energies.shape[1]))
+        power = real.square() + imaginary.square()
+        # A convolution, because quantisation takes every matrix product, and powers span ten decades.
+        mixed = functional.conv1d(power, self.mel.unsqueeze(2))
+        energies = mixed.clamp(min=float(np.finfo(np.float32).eps)).log()
+        padded = functional.pad(energies, (0, self.frames - energies.shape[2]))
         return ((padded - MEAN) / DEVIATION).unsqueeze(1)
 
 

@@ -49,7 +49,7 @@ def stage_costs(
     encoders = {"vision": manifest.encoders.vision, "audio": manifest.encoders.audio}
     costs = {name: encoder_cost(folder / spec.files[spec.default].path) for name, spec in encoders.items()}
     frames, windows = manifest.preprocessing.frames.count, manifest.preprocessing.audio.windows
-    fusion_bytes = next(file.size_bytes for file in manifest.files if file.path == manifest.fusion.path)
+    fusion_bytes = sum(file.size_bytes for file in manifest.files if file.path == manifest.fusion.path)
     costs["fusion"] = fusion_cost(manifest.fusion, fusion_bytes, frames, windows)
     rows = round(_median(sample.prompt_tokens for sample in samples))
     said = round(_median(sample.new_tokens for sample in samples))

@@ -26,6 +26,10 @@ def _path(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -
     return None if value is None else Path(value)
 
 
+def _paths(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[Path, ...]:
+    return tuple(map(Path, value))
+
+
 def _folder(name: str, what: str) -> Decorator:
     return click.option(f"--{name}", type=PathText(), callback=_path, metavar="DIR", help=what)
 
@@ -35,15 +39,17 @@ def _folder(name: str, what: str) -> Decorator:
 @click.option(
     "--checkpoint",
     required=True,
+    multiple=True,
     type=PathText(),
-    callback=_path,
+    callback=_paths,
     metavar="FILE",
-    help="The trained part: a .pth, a .safetensors or a folder.",
+    help="The trained part: a .pth, a .safetensors or a folder. Several for affectgpt-emer, the last on top.",
 )
 @_folder("models", "Holds the encoders and the language model under their published names. [default: .]")
 @_folder("vision", "The image encoder, if it lies elsewhere.")
 @_folder("audio", "The sound encoder, if it lies elsewhere.")
 @_folder("llm", "The language model, if it lies elsewhere.")
+@_folder("qformer", "BLIP-2's file with the Q-Former (affectgpt-emer), if it lies elsewhere.")
 @click.option(
     "-o",
     "--output",
@@ -107,13 +113,14 @@ def export(
     vision: Path | None,
     audio: Path | None,
     llm: Path | None,
+    qformer: Path | None,
     **flags: Any,
 ) -> None:
     """Make a pack of a published checkpoint, and prove that it is the same model.
 
-    FAMILY is affectgpt, light-mer, or the path of a definition that ends in .toml (docs/export.md). Every
-    part is opened and checked before anything is written; no code in a checkpoint is ever run. The pack
-    appears whole at the end; a run that was interrupted goes on where it stopped.
+    FAMILY is affectgpt, light-mer, affectgpt-emer, or the path of a definition that ends in .toml
+    (docs/export.md). Every part is opened and checked before anything is written; no code in a checkpoint is
+    ever run. The pack appears whole at the end; a run that was interrupted goes on where it stopped.
 
     With --parity every stage is compared with the float32 model in torch: embeddings, soft tokens, prompt
     ids, logits, greedy text, labels. A pack that strays is not put into its place.
@@ -122,8 +129,7 @@ def export(
     Examples:
       emer-edge export light-mer --checkpoint stage1.pth --models models -o light-mer
       emer-edge export affectgpt --checkpoint ck.pth --models models -o affectgpt --quantize Q4_K_M --dry-run
-      emer-edge export light-mer --checkpoint ck.pth --models models -o mer --precision int8 --parity clips/
-      emer-edge export light-mer --checkpoint ck.pth -o mer --precision fp16 --tensorrt-rtx sm86,sm89,sm120
+      emer-edge export light-mer --checkpoint ck.pth -o mer --precision fp16 --tensorrt-rtx sm89 --parity clips/
     """
     from emer_edge.cli.inputs import collect_clips
 
@@ -132,7 +138,7 @@ def export(
     wishes = [("tensorrt-rtx", tensorrt_rtx)] * bool(tensorrt_rtx) + [("tensorrt", ())] * tensorrt
     request = exporter.Request(
         out=output,
-        parts={"vision": vision, "audio": audio, "llm": llm},
+        parts={"vision": vision, "audio": audio, "llm": llm, "qformer": qformer},
         engines=tuple(exporter.EngineWish(*wish) for wish in wishes),
         **flags,
     )

@@ -47,6 +47,8 @@ class TensorPair:
 
     input: TensorSpec
     output: TensorSpec
+    whole: bool = False
+    """Whether a batch is one clip, which gives any number of embeddings, and not one for each row."""
 
     def fixed(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Both shapes as plain numbers.
@@ -60,7 +62,7 @@ class TensorPair:
             if len(axes) != len(spec.shape) or not axes or spec.dtype not in ("float32", "float16"):
                 raise PackError("An encoder needs fixed shapes of floats.", f"The pack declares {spec}.")
             shapes.append(axes)
-        if shapes[0][0] != shapes[1][0] or len(shapes[1]) != 2:
+        if (shapes[0][0] != shapes[1][0] and not self.whole) or len(shapes[1]) != 2:
             raise PackError(
                 "An encoder gives one embedding for each row of its batch.",
                 f"The pack declares {self.input} and {self.output}.",
@@ -77,6 +79,8 @@ class Encoder(Protocol):
     """(batch, ...), fixed."""
     output_dim: int
     """Length of one embedding."""
+    whole: bool = False
+    """Whether a batch is one clip, with any number of embeddings."""
 
     def encode(self, batch: Rows, cancel: CancelToken | None = None) -> Rows:
         """Embed one full batch.
@@ -104,6 +108,8 @@ class Encoder(Protocol):
 def encode_rows(encoder: Encoder, rows: Rows, cancel: CancelToken | None = None) -> Rows:
     """Embed any number of rows with an encoder of fixed batch: the last is filled by repeating its last row.
 
+    Where the encoder embeds a clip whole, the rows are those of one clip, and all its embeddings come.
+
     Args:
         encoder: embeds `input_shape`.
         rows: (n, ...) float32, n at least 1.
@@ -123,6 +129,13 @@ def encode_rows(encoder: Encoder, rows: Rows, cancel: CancelToken | None = None)
         )
     if len(rows) == 0:
         raise InputError("There is nothing to encode.", todo="Leave the modality out of the prompt.")
+    if getattr(encoder, "whole", False):
+        if len(rows) > batch:
+            raise InputError(
+                "The encoder takes one clip at a time.", f"{len(rows)} rows are more than {batch}."
+            )
+        filled = np.concatenate([rows, np.repeat(rows[-1:], batch - len(rows), axis=0)])
+        return encoder.encode(np.ascontiguousarray(filled), cancel)
     out = []
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]

@@ -187,7 +187,8 @@ class OnnxEncoder:
         threads: int = 1,
         engine_cache: Path | None = None,
     ) -> None:
-        self.input_shape, (_, self.output_dim) = spec.fixed()
+        self.input_shape, (self._rows, self.output_dim) = spec.fixed()
+        self.whole = spec.whole
         self._spec, self._name = spec, path.name
         self._network = OnnxNetwork(
             path, spec.input, [spec.output], device=device, threads=threads, engine_cache=engine_cache
@@ -200,7 +201,7 @@ class OnnxEncoder:
             raise InputError(f"{self._name} takes float32.", f"The batch is {batch.dtype}.")
         raw = self._network.run(batch.astype(self._spec.input.dtype, copy=False), cancel)[0]
         out = raw.astype(np.float32, copy=False)
-        if out.shape != (self.input_shape[0], self.output_dim):
+        if out.shape != (self._rows, self.output_dim):
             raise PackError(
                 f"{self._name} answered with another shape.", f"{out.shape}, not {self._spec.output}."
             )

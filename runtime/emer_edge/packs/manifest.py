@@ -197,6 +197,7 @@ def _check_widths(manifest: Manifest) -> None:
     for left_name, left, right_name, right in pairs:
         if left != right:
             raise _invalid(f"{left_name} = {left} and {right_name} = {right} differ")
+    _check_rows(manifest)
     frames, audio = manifest.preprocessing.frames, manifest.preprocessing.audio
     picture = (3, frames.height, frames.width)
     samples = round(audio.window_seconds * audio.sample_rate)
@@ -215,6 +216,23 @@ def _check_widths(manifest: Manifest) -> None:
         )
 
 
+def _check_rows(manifest: Manifest) -> None:
+    """Each row of an encoder's input gives one embedding, unless embeddings are soft tokens already."""
+    fusion = manifest.fusion
+    if fusion.kind == "tokens":
+        if not fusion.vision_dim == fusion.audio_dim == fusion.model_dim:
+            raise _invalid("fusion.kind is `tokens`, and its widths differ")
+        if "multi" in manifest.prompt.markers.values():
+            raise _invalid("prompt.markers holds `multi`, which a fusion of the kind `tokens` does not give")
+        return
+    for part, spec in (("vision", manifest.encoders.vision), ("audio", manifest.encoders.audio)):
+        for precision, file in spec.files.items():
+            if file.output.shape[0] != file.input.shape[0]:
+                raise _invalid(
+                    f"encoders.{part}.files.{precision}.output.shape is not [rows of the input, dim]"
+                )
+
+
 def _check_files(manifest: Manifest, limits: Limits) -> None:
     """Every file that is named is listed, and no two are the same."""
     listed = [file.path for file in manifest.files]
@@ -223,7 +241,8 @@ def _check_files(manifest: Manifest, limits: Limits) -> None:
     if MANIFEST in (path.casefold() for path in listed):
         raise _invalid(f"files lists {MANIFEST} itself")
     encoders = (manifest.encoders.vision, manifest.encoders.audio)
-    named = [manifest.licence.file, manifest.card, manifest.fusion.path]
+    named = [manifest.licence.file, manifest.card]
+    named += [manifest.fusion.path] if manifest.fusion.path else []
     named += [file.path for spec in encoders for file in spec.files.values()]
     named += [file.path for file in manifest.llm.files.values()]
     named += [engine.path for engine in manifest.engines]

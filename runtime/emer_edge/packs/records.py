@@ -151,8 +151,10 @@ class EngineSpec:
 class FusionSpec:
     """The fusion's kind, weights and widths."""
 
-    kind: Literal["attention", "mean"]
+    kind: Literal["attention", "mean", "tokens"]
+    """`tokens`: what the encoders give are the soft tokens already, one network for a whole clip."""
     path: str
+    """Empty for `tokens`."""
     vision_dim: int
     audio_dim: int
     model_dim: int

@@ -122,8 +122,8 @@ def _encoder(fields: Fields) -> EncoderSpec:
     if out.default not in out.files:
         raise fields.error("default", "is not one of its files")
     for precision, file in out.files.items():
-        if file.output.shape != (file.input.shape[0], out.dim):
-            raise fields.error(f"files.{precision}.output.shape", "is not [rows of the input, dim]")
+        if file.output.shape[1:] != (out.dim,):
+            raise fields.error(f"files.{precision}.output.shape", "is not [rows, dim]")
     fields.done()
     return out
 
@@ -148,9 +148,12 @@ def _tensor(fields: Fields) -> TensorDeclared:
 
 def fusion(fields: Fields) -> FusionSpec:
     """`fusion`."""
+    kind: Literal["attention", "mean", "tokens"] = fields.choice("kind", ("attention", "mean", "tokens"))
+    if kind == "tokens" and fields.has("path"):
+        raise fields.error("path", "belongs to a fusion with weights")
     out = FusionSpec(
-        fields.choice("kind", ("attention", "mean")),
-        fields.path("path", ".safetensors"),
+        kind,
+        "" if kind == "tokens" else fields.path("path", ".safetensors"),
         fields.whole("vision_dim", 1, _WIDTH),
         fields.whole("audio_dim", 1, _WIDTH),
         fields.whole("model_dim", 1, _WIDTH),

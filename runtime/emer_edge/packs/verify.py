@@ -171,7 +171,8 @@ def _check_headers(folder: Path, manifest: Manifest, limits: Limits) -> None:
     for spec in (manifest.encoders.vision, manifest.encoders.audio):
         for encoder in spec.files.values():
             check_onnx(folder / encoder.path)
-    check_safetensors(folder / manifest.fusion.path)
+    if manifest.fusion.path:
+        check_safetensors(folder / manifest.fusion.path)
     for file in manifest.llm.files.values():
         _check_gguf(folder, file.path, manifest, limits)
 

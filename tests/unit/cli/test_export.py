@@ -83,9 +83,9 @@ def test_flags_become_a_request(exporter: Exporter, call: Callable[..., tuple[in
     assert (code, out) == (0, "tiny\n")
     assert exporter.asked == {
         "family": "light-mer",
-        "checkpoint": Path("ck.pth"),
+        "checkpoint": (Path("ck.pth"),),
         "models": Path("models"),
-        "parts": {"vision": None, "audio": Path("hubert"), "llm": None},
+        "parts": {"vision": None, "audio": Path("hubert"), "llm": None, "qformer": None},
         "out": Path("tiny"),
         "name": None,
         "precisions": ("int8", "fp32"),
