@@ -43,7 +43,7 @@ def _decode_row(cell: Row) -> str:
     wall, wall_name = best_peer(cell, "frames_ms")
     cpu, cpu_name = best_peer(cell, "frames_cpu_ms")
     sound, _ = best_peer(cell, "sound_ms")
-    floor, floor_cpu = (_floor(cell, figure) for figure in ("frames_ms", "frames_cpu_ms"))
+    floor, floor_cpu = (floor_of(cell, figure) for figure in ("frames_ms", "frames_cpu_ms"))
     parts = [cell["cell"], str(cell["count"]), f"{ours['frames_ms']:.1f}", f"{wall:.1f} {wall_name}"]
     parts += [_ratio(wall, ours["frames_ms"]), f"{floor:.1f}", _ratio(ours["frames_ms"], floor)]
     parts += [f"{_ratio(cpu, ours['frames_cpu_ms'])} {cpu_name}", _ratio(ours["frames_cpu_ms"], floor_cpu)]
@@ -66,7 +66,8 @@ def is_peer(name: str) -> bool:
     return name not in _FLOORS and not name.startswith(OURS)
 
 
-def _floor(cell: Row, figure: str) -> float:
+def floor_of(cell: Row, figure: str) -> float:
+    """The least median of libavcodec itself, NaN where it was not measured."""
     values = [
         cell["peers"][name]["median"][figure] for name in _FLOORS if "median" in cell["peers"].get(name, {})
     ]
