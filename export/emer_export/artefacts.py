@@ -29,6 +29,8 @@ class Artefact:
     kept: bool = True
     source: str = ""
     """Another artefact that it is made from: made anew, this one is too."""
+    seconds: float = 0.0
+    """What making it takes on two cores, roughly: from exports at full size (docs/export.md)."""
     stamp: str = ""
     """What else has to stay the same for a finished one to be used again."""
 

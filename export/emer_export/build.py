@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from safetensors.numpy import save_file
 
-from emer_edge.errors import InputError, OutputError
+from emer_edge.errors import InputError, LimitError, OutputError
 from emer_edge.limits import Limits
 from emer_edge.packs.manifest import PACK_NAME
 from emer_edge.packs.verify import verify_pack
@@ -41,13 +41,15 @@ from emer_export.manifests import (
     licence_text,
     llm_path,
 )
-from emer_export.onnx import HalfPrecision, export_onnx, quantize_onnx
+from emer_export.onnx import SINGLE_FILE_BYTES, HalfPrecision, export_onnx, quantize_onnx
 from emer_export.pack import describe_file, replace_folder, write_fusion, write_manifest
 from emer_export.sources import Sources, identity
 
 ENCODER_PRECISIONS = ("fp32", "fp16", "int8")
 _FORMAT = 1
 """Raise it when the same sources would give other artefacts: nothing older is then reused."""
+# Seconds for a thousand million weights on two cores, from exports at full size.
+_ENCODER_SECONDS, _PLAIN_SECONDS, _MIXED_SECONDS = 130.0, 40.0, 110.0
 _STATE = "export-state.json"
 _SCRATCH = "scratch"
 _TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "gguf", "llama-cpp-python")
@@ -67,6 +69,11 @@ class Plan:
     def size_bytes(self) -> int:
         """Sum of what the pack will hold."""
         return sum(artefact.size_bytes for artefact in self.artefacts if artefact.kept)
+
+    @property
+    def seconds(self) -> float:
+        """What making everything takes on two cores, roughly, without parity."""
+        return sum(artefact.seconds for artefact in self.artefacts)
 
     @property
     def beside(self) -> Path:
@@ -116,6 +123,15 @@ def _encoder_artefacts(
         encoder.matrix_items + (encoder.items - encoder.matrix_items) * 4,
     )
 
+    largest = half if precisions == ("fp16",) else plain
+    if largest > SINGLE_FILE_BYTES:
+        raise LimitError(
+            f"The {part} encoder is too large for one ONNX file.",
+            f"It needs {largest / 1e9:.1f} GB; a file holds 2 GiB.",
+            "Use a smaller encoder, or --precision fp16 alone.",
+        )
+    seconds = 5 + _ENCODER_SECONDS * encoder.items / 1e9
+
     def export(to: Path, *, in_half: bool) -> None:
         module = encoder.load()
         export_onnx(
@@ -127,12 +143,14 @@ def _encoder_artefacts(
         )
 
     if "fp32" in precisions or "int8" in precisions:
-        yield Artefact(full, plain, lambda to, _: export(to, in_half=False), kept="fp32" in precisions)
+        whole = "fp32" in precisions
+        yield Artefact(full, plain, lambda to, _: export(to, in_half=False), whole, seconds=seconds)
     if "fp16" in precisions:
-        yield Artefact(encoder_path(part, "fp16"), half, lambda to, _: export(to, in_half=True))
+        path = encoder_path(part, "fp16")
+        yield Artefact(path, half, lambda to, _: export(to, in_half=True), seconds=seconds)
     if "int8" in precisions:
         path = encoder_path(part, "int8")
-        yield Artefact(path, eight, lambda to, _: quantize_onnx(to.parent / full, to))
+        yield Artefact(path, eight, lambda to, _: quantize_onnx(to.parent / full, to), seconds=seconds)
 
 
 def _llm_artefact(sources: Sources, quantisation: str) -> Artefact:
@@ -145,7 +163,10 @@ def _llm_artefact(sources: Sources, quantisation: str) -> Artefact:
 
         convert_llm(llm.checkpoint, llm.folder, to, quantisation, progress, words)
 
-    return Artefact(llm_path(quantisation), llm_bytes(llm.checkpoint, llm.folder, quantisation), make)
+    size = llm_bytes(llm.checkpoint, llm.folder, quantisation)
+    items = llm_bytes(llm.checkpoint, llm.folder, "F32") / 4
+    seconds = (_MIXED_SECONDS if "_K" in quantisation else _PLAIN_SECONDS) * items / 1e9
+    return Artefact(llm_path(quantisation), size, make, seconds=seconds)
 
 
 def make_artefacts(plan: Plan, report: Report) -> tuple[Path, tuple[str, ...]]:

@@ -16,7 +16,7 @@ from emer_export.checkpoints import Checkpoint, read_json
 from emer_export.gguf import GgufSource, OnProgress, gguf_bytes, write_gguf
 from emer_export.tokenizer_parity import require_same_tokenizer
 
-_CHECKED_TEXTS = 300
+_CHECKED_TEXTS = 10_000
 _TOKENIZER = "tokenizer.json"
 
 
@@ -50,7 +50,7 @@ def convert_llm(
     Raises:
         InputError: an unknown precision or architecture.
         PackError: checkpoint, configuration and tokenizer do not belong together, or llama.cpp gives other
-            ids than the Hugging Face tokenizer for one of 300 texts. Nothing is left behind.
+            ids than the Hugging Face tokenizer for one of 10,000 texts. Nothing is left behind.
         OutputError: the file can't be written.
     """
     source = describe_llm(checkpoint, folder, words)

@@ -25,7 +25,8 @@ from emer_edge.strays import Stray, stray
 
 OPSET = 18
 # Initializers live inside the file: one protobuf message, whose format ends at 2 GiB.
-_SINGLE_FILE_BYTES = 2**31 - 2**20
+SINGLE_FILE_BYTES = 2**31 - 2**20
+"""Weights that one ONNX file can hold."""
 
 
 def export_onnx(
@@ -42,7 +43,7 @@ def export_onnx(
     if opset < 17:
         raise InputError(f"The opset {opset} has no LayerNormalization.", todo="Ask for 17 or more.")
     weight_bytes = sum(t.numel() * t.element_size() for t in [*module.parameters(), *module.buffers()])
-    if weight_bytes > _SINGLE_FILE_BYTES:
+    if weight_bytes > SINGLE_FILE_BYTES:
         raise LimitError(
             "The model is too large for one ONNX file.", f"{weight_bytes} bytes of weights; it holds 2 GiB."
         )

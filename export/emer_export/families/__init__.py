@@ -46,8 +46,9 @@ class Family:
     """One definition.
 
     `models` maps vision, audio, llm and, where there is one, qformer to the names they are published under;
-    `graphs` maps vision and audio to a graph and llm to the architectures it may have; `widths` are the published
-    ones. `manifest` holds the sections of a manifest that no file can tell. `alpha` over the rank is the adapter's scale.
+    `graphs` maps vision and audio to a graph and llm to the architectures it may have; `widths` are the
+    published ones. `manifest` holds the sections of a manifest that no file can tell. `alpha` over the rank
+    is the adapter's scale.
     """
 
     name: str

@@ -129,7 +129,7 @@ def export(
     Examples:
       emer-edge export light-mer --checkpoint stage1.pth --models models -o light-mer
       emer-edge export affectgpt --checkpoint ck.pth --models models -o affectgpt --quantize Q4_K_M --dry-run
-      emer-edge export light-mer --checkpoint ck.pth -o mer --precision fp16 --tensorrt-rtx sm89 --parity clips/
+      emer-edge export light-mer --checkpoint ck.pth -o mer --precision fp16 --tensorrt-rtx sm89 --parity c/
     """
     from emer_edge.cli.inputs import collect_clips
 
@@ -186,12 +186,14 @@ def _run(exporter: Any, plan: Any, clips: list[Path], *, quiet: bool) -> Mapping
 
 
 def _table(plan: Any) -> str:
-    """What would be made, one file a line, with its size."""
+    """What would be made, one file a line, with its size and what it takes."""
     lines = [one_line(f"note: {note}") for note in plan.sources.notes]
     width = max(len(artefact.path) for artefact in plan.artefacts)
     lines += [
-        f"{one.path:<{width}}  {one.size_bytes / 1e6:10.1f} MB{'' if one.kept else '  for a while'}"
+        f"{one.path:<{width}}  {one.size_bytes / 1e6:10.1f} MB  {one.seconds:6.0f} s"
+        f"{'' if one.kept else '  for a while'}"
         for one in plan.artefacts
     ]
-    lines.append(f"{'in all':<{width}}  {plan.size_bytes / 1e6:10.1f} MB in {plan.folder}")
+    total = f"{plan.size_bytes / 1e6:10.1f} MB  {plan.seconds:6.0f} s"
+    lines.append(f"{'in all':<{width}}  {total} on two cores, roughly; in {plan.folder}")
     return "".join(f"{line}\n" for line in lines)

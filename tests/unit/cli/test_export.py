@@ -29,8 +29,12 @@ class Exporter:
     def plan_export(self, request: dict[str, Any]) -> Any:
         files = [("scratch/vision.fp32.onnx", False), ("vision.int8.onnx", True), ("llm.Q8_0.gguf", True)]
         return SimpleNamespace(
-            artefacts=[SimpleNamespace(path=path, size_bytes=2_500_000, kept=kept) for path, kept in files],
+            artefacts=[
+                SimpleNamespace(path=path, size_bytes=2_500_000, kept=kept, seconds=12.0)
+                for path, kept in files
+            ],
             size_bytes=5_000_000,
+            seconds=36.0,
             folder=request["out"],
             sources=SimpleNamespace(notes=("other widths than the published light-mer",)),
             wish=SimpleNamespace(name="tiny"),
@@ -111,8 +115,8 @@ def test_a_dry_run_says_sizes_and_makes_nothing(
     assert code == 0
     lines = out.splitlines()
     assert lines[0] == "note: other widths than the published light-mer"
-    assert lines[1].split() == ["scratch/vision.fp32.onnx", "2.5", "MB", "for", "a", "while"]
-    assert lines[-1].split() == ["in", "all", "5.0", "MB", "in", "tiny"]
+    assert lines[1].split() == ["scratch/vision.fp32.onnx", "2.5", "MB", "12", "s", "for", "a", "while"]
+    assert " ".join(lines[-1].split()) == "in all 5.0 MB 36 s on two cores, roughly; in tiny"
 
 
 def test_parity_takes_clips_and_prints_every_stage(

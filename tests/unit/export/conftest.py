@@ -4,9 +4,23 @@ too.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fewer_texts() -> Iterator[None]:
+    """Every conversion compares tokenizers on 10,000 texts; here one test does, the others take 300."""
+    try:
+        from emer_export import llm
+    except ImportError:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(llm, "_CHECKED_TEXTS", 300)
+        yield
 
 
 @pytest.fixture(scope="session")
