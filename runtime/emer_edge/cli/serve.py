@@ -53,6 +53,15 @@ from emer_edge.cli.options import PathText, engine_options
     help="Live sessions at the same time.",
 )
 @click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.FloatRange(0.1, 86_400),
+    default=60,
+    show_default=True,
+    metavar="S",
+    help="Seconds a request may wait for its turn before it gets 503.",
+)
+@click.option(
     "--deadline",
     "deadline_seconds",
     type=click.FloatRange(1, 86_400),

@@ -80,7 +80,7 @@ class Desk:
                 "The server is busy.",
                 f"{self._places} requests are inside, {self.settings.queue} may wait while one is answered.",
                 "Ask again after the seconds that Retry-After names.",
-                retry_seconds=max(1, math.ceil(self._mean_seconds * self._places)),
+                retry_seconds=self._retry_seconds(),
             )
         self._places += 1
         try:
@@ -96,7 +96,8 @@ class Desk:
             WorkerError, DeadlineError, BusyError: the worker was lost, took too long, or is not there.
         """
         came = time.monotonic()
-        async with self._turn:
+        await self._take_turn()
+        try:
             began = time.monotonic()
             self._metrics.observe("emer_wait_seconds", began - came)
             talk, outcome = _Talk(job, self.settings.deadline_seconds), "left"
@@ -116,6 +117,35 @@ class Desk:
                 self._mean_seconds += 0.2 * (spent - self._mean_seconds)
                 self._metrics.observe("emer_answer_seconds", spent)
                 self._metrics.count("emer_answers_total", outcome=outcome)
+        finally:
+            self._turn.release()
+
+    async def _take_turn(self) -> None:
+        """Wait for the one turn there is.
+
+        Raises:
+            BusyError: it did not come in time.
+        """
+        acquiring = asyncio.ensure_future(self._turn.acquire())
+        try:
+            await asyncio.wait([acquiring], timeout=self.settings.wait_seconds)
+        except asyncio.CancelledError:
+            if not acquiring.cancel():
+                self._turn.release()
+            raise
+        if not acquiring.done():
+            acquiring.cancel()
+            self._metrics.count("emer_refused_total", reason="waited")
+            raise BusyError(
+                f"The turn did not come within {self.settings.wait_seconds:g} s.",
+                "The answers before this one take long.",
+                "Ask again, or start the server with a longer --wait or a shorter --queue.",
+                retry_seconds=self._retry_seconds(),
+            )
+
+    def _retry_seconds(self) -> int:
+        """When a place is likely to be free."""
+        return max(1, math.ceil(self._mean_seconds * self._places))
 
     async def _begin(self, talk: _Talk) -> dict[str, Any] | None:
         """The first event. A worker that ends before it has touched the job costs nobody an answer."""

@@ -42,6 +42,8 @@ class ServerSettings:
     """Further host names under which the server is reached."""
     queue: int = 8
     """Requests that may wait while one is answered."""
+    wait_seconds: float = 60.0
+    """How long a request may wait for its turn."""
     deadline_seconds: float = 120.0
     """From the start of the work on an answer to its end; then the worker is ended."""
     body_seconds: float = 20.0
@@ -66,7 +68,7 @@ class ServerSettings:
             )
         if self.api_key and (len(self.api_key) < KEY_CHARS or not self.api_key.isascii()):
             raise InputError(f"A key needs {KEY_CHARS} or more ASCII characters.", todo="Use a longer one.")
-        for name in ("deadline_seconds", "body_seconds", "drain_seconds"):
+        for name in ("wait_seconds", "deadline_seconds", "body_seconds", "drain_seconds"):
             if not 0 < getattr(self, name) <= 86_400:
                 raise InputError(f"{name} = {getattr(self, name)} makes no sense.", todo="Use 1 to 86400.")
         for name in ("queue", "live_sessions"):

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.support.server_client import Answer, Server
@@ -95,6 +96,21 @@ def test_fifty_clients_before_a_queue_of_eight(stub: Server) -> None:
             assert answer.error["kind"] == "BusyError"
             assert int(answer.headers["retry-after"]) >= 1
     assert stub.get("/health/ready").json["places"] == 0
+
+
+def test_nobody_waits_for_ever(start: Callable[..., Server]) -> None:
+    server = start("--deadline", "60", "--wait", "0.3").wait_until_ready()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(server.clip, question="slow")
+        wait_for_places(server, 1)
+        time.sleep(0.2)
+        answer = server.clip()
+        assert (answer.status, answer.error["kind"]) == (503, "BusyError")
+        assert "within 0.3 s" in answer.error["what"]
+        assert int(answer.headers["retry-after"]) >= 1
+        os.kill(server.worker_id(), signal.SIGKILL)
+        assert slow.result().status == 502
+    assert server.clip().status == 200
 
 
 def test_a_body_that_stands_still_gives_its_place_back(stub: Server) -> None:
