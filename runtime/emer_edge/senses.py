@@ -42,6 +42,8 @@ class Percept:
     """Times of the frames that were embedded; empty for frames without a clock."""
     missing: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    """Of the whole process, so that a stage's own only where nothing ran beside it."""
 
 
 def see(session: Session, inputs: Inputs, cancel: CancelToken | None = None) -> Percept:
@@ -57,7 +59,8 @@ def see(session: Session, inputs: Inputs, cancel: CancelToken | None = None) -> 
         )
     clock = _Clock()
     batch = _frames(inputs, rule, cancel)
-    percept = Percept(frames=len(batch.pixels) - batch.padded, decoder=batch.backend, seconds=clock.seconds)
+    percept = Percept(frames=len(batch.pixels) - batch.padded, decoder=batch.backend)
+    percept.seconds, percept.cpu_seconds = clock.seconds, clock.cpu_seconds
     clock.stop("decode_video")
     if batch.padded and percept.frames < rule.count:
         percept.missing.append(f"only {percept.frames} of {rule.count} frames could be sampled")
@@ -147,7 +150,8 @@ def hear(session: Session, inputs: Inputs, cancel: CancelToken | None = None) ->
         waveform = Waveform(
             mono_waveform(clip.waveform, clip.sample_rate, rule.sample_rate), rule.sample_rate
         )
-    percept = Percept(audio_seconds=waveform.seconds, decoder=waveform.backend, seconds=clock.seconds)
+    percept = Percept(audio_seconds=waveform.seconds, decoder=waveform.backend)
+    percept.seconds, percept.cpu_seconds = clock.seconds, clock.cpu_seconds
     clock.stop("decode_audio")
     if waveform.corrupt:
         percept.missing.append(f"{waveform.corrupt} audio packets are damaged")
@@ -174,9 +178,10 @@ class _Clock:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
+        self.cpu_seconds: dict[str, float] = {}
+        self._last, self._last_cpu = time.perf_counter(), time.process_time()
 
     def stop(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = now - self._last
-        self._last = now
+        now, cpu = time.perf_counter(), time.process_time()
+        self.seconds[stage], self.cpu_seconds[stage] = now - self._last, cpu - self._last_cpu
+        self._last, self._last_cpu = now, cpu

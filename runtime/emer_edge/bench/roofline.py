@@ -1,12 +1,13 @@
 """How near each stage came to what the machine can do, and what binds it.
 
-Knows costs, ceilings and measured seconds. A stage that is counted but shares the machine with another one at
-the same time, as seeing and hearing do, is charged the whole of it: its share is a lower bound.
+Knows costs, ceilings and measured seconds. Seconds are those of visits, one stage after the other, where
+there are some: the quickest visit of each clip counts, as the quickest try does for a ceiling. In the
+pipeline seeing and hearing share the machine, so that their seconds there are too long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,7 +27,11 @@ from emer_edge.packs.records import Manifest
 
 
 def rooflines(
-    folder: Path, manifest: Manifest, samples: Sequence[Sample], ceilings: Ceilings
+    folder: Path,
+    manifest: Manifest,
+    samples: Sequence[Sample],
+    ceilings: Ceilings,
+    visits: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, dict[str, Any]]:
     """One record by stage: what it has to do, the floor that follows, what was measured, percent and bound.
 
@@ -37,6 +42,7 @@ def rooflines(
     costs = stage_costs(folder, manifest, shape, samples)
     measured = {name: _median(sample.stages.get(name, 0.0) for sample in samples) for name in costs}
     measured["token"] = _median(sample.per_token for sample in samples)
+    measured |= {name: value for name, value in _quickest(visits).items() if name in costs}
     return {
         name: record(cost, measured[name], ceilings) for name, cost in costs.items() if measured.get(name)
     }
@@ -87,6 +93,19 @@ def as_precision(kind: str) -> str:
     if kind in ("fp32", "F32"):
         return "fp32"
     return "fp16" if kind in ("fp16", "bf16", "F16", "BF16") else "int8"
+
+
+def _quickest(visits: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Wall-clock seconds by stage, and of a token: the median over the clips of each one's quickest visit."""
+    best: dict[str, dict[int, float]] = {}
+    for visit in visits:
+        seconds = dict(visit["seconds"])
+        if visit["new_tokens"]:
+            seconds["token"] = seconds.get("generate", 0.0) / visit["new_tokens"]
+        for name, value in seconds.items():
+            clips = best.setdefault(name, {})
+            clips[visit["index"]] = min(value, clips.get(visit["index"], value))
+    return {name: _median(clips.values()) for name, clips in best.items()}
 
 
 def _median(values: Any) -> float:

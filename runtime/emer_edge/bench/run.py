@@ -25,13 +25,18 @@ from emer_edge.bench.memory import device_bytes, forget_peak, host_bytes
 from emer_edge.bench.result import Parts, assemble
 from emer_edge.bench.roofline import rooflines
 from emer_edge.bench.scenarios import MULTI_SAMPLES, SHARES, Name, Outcome, Rule, run_native
+from emer_edge.bench.serial import Errand, profile
 from emer_edge.bench.subject import Subject
 from emer_edge.errors import InputError
 
 if TYPE_CHECKING:
     from emer_edge.reasoner import Reasoner
 
-SCENARIOS = ("single_stream", "multi_stream", "offline", "server", "cold_start")
+SCENARIOS = ("stages", "single_stream", "multi_stream", "offline", "server", "cold_start")
+SHARES_AND_RATES = ("single_stream", "multi_stream", "offline", "server")
+"""MLPerf's own."""
+VISITED_CLIPS = 8
+"""Clips of the scenario `stages`, the first of the set."""
 Driver = Literal["auto", "native", "loadgen"]
 Tell = Callable[[str], None]
 MLPERF_SECONDS = 600.0
@@ -66,6 +71,8 @@ class Request:
     bound_seconds: float | None = None
     warm_up: int = 4
     cold_runs: int = 5
+    rounds: int = 2
+    """How often each process of the scenario `stages` visits every clip."""
     command: tuple[str, ...] = field(default=())
 
     def check(self) -> None:
@@ -109,7 +116,7 @@ def run_bench(request: Request, tell: Tell = lambda _: None) -> dict[str, Any]:
         parts.load_seconds = time.perf_counter() - began
         subject = Subject(reasoner, clips.paths, request.question, ee.Options(max_tokens=request.max_tokens))
         _warm(parts, subject, tell)
-        for name in (name for name in SCENARIOS if name in request.scenarios and name != "cold_start"):
+        for name in (name for name in SHARES_AND_RATES if name in request.scenarios):
             tell(name)
             _scenario(parts, subject, name, machine)
         parts.memory = {
@@ -120,6 +127,9 @@ def run_bench(request: Request, tell: Tell = lambda _: None) -> dict[str, Any]:
         # Ceilings come after the peak was read, and twice: others may have had the machine at one time.
         tell("ceilings")
         ceilings = _ceilings(reasoner)
+        if "stages" in request.scenarios:
+            tell("stages")
+            parts.visits = profile(clips.paths[:VISITED_CLIPS], errand_of(request, reasoner))
         if "cold_start" in request.scenarios:
             tell("cold_start")
             _cold(parts, reasoner)
@@ -128,6 +138,20 @@ def run_bench(request: Request, tell: Tell = lambda _: None) -> dict[str, Any]:
     parts.states = {"before": before, "after": state(machine), "others_busy_cores": neighbours.cores()}
     parts.device = fingerprint(machine, look_at_engines())
     return assemble(parts)
+
+
+def errand_of(request: Request, reasoner: Reasoner) -> Errand:
+    """What the processes of the scenario `stages` ask."""
+    return Errand(
+        question=request.question,
+        pack=str(reasoner.folder),
+        device=request.device,
+        threads=reasoner.threads,
+        decoder=request.decoder,
+        max_tokens=request.max_tokens,
+        rounds=request.rounds,
+        seed=request.seed,
+    )
 
 
 def _driver(wanted: Driver) -> Literal["native", "loadgen"]:
@@ -206,4 +230,33 @@ def _roofline(parts: Parts, reasoner: Reasoner, ceilings: Ceilings) -> None:
     single = [outcome for outcome in parts.outcomes if outcome.rule.name == "single_stream"]
     samples = [s for outcome in single or parts.outcomes for s in outcome.samples] or parts.warm_up
     parts.ceilings = ceilings.to_dict()
-    parts.roofline = rooflines(reasoner.folder, reasoner.manifest, samples, ceilings)
+    parts.roofline = rooflines(reasoner.folder, reasoner.manifest, samples, ceilings, parts.visits)
+
+
+def measure_again(result: dict[str, Any]) -> dict[str, Any]:
+    """The scenario `stages` of a result, measured now on the same clips with the same pack.
+
+    Raises:
+        InputError: the clips were one's own, so that they can't be found again. And errors of the pack.
+    """
+    made, settings = result["clips"], result["settings"]
+    if made["origin"] != "made" or not result.get("visits"):
+        raise InputError(
+            "The baseline can't be measured again.",
+            "It is of clips of your own, or holds no visits.",
+            "Make NEW with: emer-edge bench run CLIPS --scenario stages -o NEW",
+        )
+    request = Request(
+        pack=result["pack"]["name"],
+        device=settings["device"],
+        threads=settings["threads"],
+        decoder=settings["decoder"],
+        count=made["count"],
+        seed=made["seed"],
+        question=settings["question"],
+        max_tokens=settings["max_tokens"],
+        scenarios=("stages",),
+        rounds=1 + max(visit["round"] for visit in result["visits"]),
+        warm_up=1,
+    )
+    return run_bench(request)

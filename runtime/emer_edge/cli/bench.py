@@ -45,7 +45,7 @@ def bench() -> None:
     "scenarios",
     multiple=True,
     metavar="LIST",
-    help="single_stream, multi_stream, offline, server, cold_start; several with commas. [default: all]",
+    help="Of stages, single_stream, multi_stream, offline, server, cold_start, with commas. [default: all]",
 )
 @click.option(
     "--seconds", type=float, default=10.0, show_default=True, metavar="S", help="Least duration of each."
@@ -133,3 +133,40 @@ def run(clips: tuple[str, ...], scenarios: tuple[str, ...], **flags: Any) -> int
     else:
         put("".join(f"{one_line(line)}\n" for line in lines(result)))
     return 0
+
+
+@bench.command(short_help="Fail if a stage became slower than a baseline.")
+@click.argument("new", required=False, type=PathText(), metavar="[NEW]")
+@click.option("--baseline", required=True, type=PathText(), metavar="FILE", help="Result to hold against.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 10),
+    default=0.03,
+    show_default=True,
+    help="Excess of a stage over the others that is not worth a failure.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@debug_option
+def gate(new: str | None, baseline: str, tolerance: float, as_json: bool) -> int:
+    """Fail, with exit code 1, if a stage became slower than in a baseline beyond noise.
+
+    NEW is a result file; without it the baseline's scenario `stages` is measured now, in fresh processes.
+    Stages are judged by CPU time, against the other stages of the same visits, so that another clock or a
+    busy machine is no regression; what all stages share is judged more widely. See docs/bench.md.
+
+    \b
+    Examples:
+      emer-edge bench gate --baseline main.json
+      emer-edge bench gate new.json --baseline old.json --tolerance 0.05
+      emer-edge bench gate --baseline main.json --json
+    """
+    import json
+
+    from emer_edge.bench.gate import judge, lines
+    from emer_edge.bench.result import read_result
+    from emer_edge.bench.run import measure_again
+
+    old = read_result(baseline)
+    judgement = judge(old, read_result(new) if new else measure_again(old), tolerance)
+    put(json.dumps(judgement.to_dict()) + "\n" if as_json else "\n".join(lines(judgement)) + "\n")
+    return 0 if judgement.passed else 1
