@@ -14,7 +14,7 @@ from emer_edge.bridges.port import Inputs
 from emer_edge.bridges.ros_inputs import RosInputs, RosOptions
 from emer_edge.bridges.ros_types import TRACKED_FACES, dds_topic
 from emer_edge.bridges.ros_values import event_messages, header
-from emer_edge.errors import DeviceError
+from emer_edge.errors import DeviceError, InputError
 from emer_edge.live.events import LiveEvent
 
 LOCAL = (
@@ -116,7 +116,7 @@ class DdsBridge:
         while not self._stop.is_set():
             waits.wait(util.duration(seconds=_WAKE_SECONDS))
             for name, reader in self._readers:
-                for sample in reader.take(64):
+                for sample in _taken(reader, inputs):
                     if sample.sample_info.valid_data:
                         inputs.take(name, sample)
 
@@ -125,7 +125,7 @@ class DdsBridge:
         return self._dds.pub.DataWriter(self._participant, self._topic(topic, name), qos=qos)
 
     def _reader(self, topic: str, name: str) -> Any:
-        image = name == "sensor_msgs/Image"
+        image = name in ("sensor_msgs/Image", "sensor_msgs/CompressedImage")
         qos = self._qos(reliable=not image, depth=1 if image else 100)
         return self._dds.sub.DataReader(self._participant, self._topic(topic, name), qos=qos)
 
@@ -143,6 +143,16 @@ class DdsBridge:
             # ROS 2 writes CDR version 1 and reads nothing else.
             policy.DataRepresentation(use_cdrv0_representation=True),
         )
+
+
+def _taken(reader: Any, inputs: RosInputs) -> list[Any]:
+    """What waits at a reader. One that is not what it claims to be is counted, and costs its companions."""
+    try:
+        samples: list[Any] = reader.take(64)
+    except Exception as error:  # whatever Cyclone's decoder stumbles over: bad text, a cut-off message
+        inputs.refuse(InputError("A message could not be decoded.", f"{type(error).__name__}: {error}"))
+        return []
+    return samples
 
 
 def _anything(core: Any) -> Any:

@@ -90,7 +90,7 @@ class Ros2Bridge:
         clock = self._node.get_clock()
         inputs = RosInputs(session, self._options, now=lambda: float(clock.now().nanoseconds) * 1e-9)
         for topic, name in self._options.inputs:
-            image = name == "sensor_msgs/Image"
+            image = name in ("sensor_msgs/Image", "sensor_msgs/CompressedImage")
             profile = self._profile("BEST_EFFORT", 1) if image else self._profile("RELIABLE", 100)
             self._node.create_subscription(
                 self._ros.type(name), topic, lambda message, name=name: inputs.take(name, message), profile

@@ -13,8 +13,9 @@ from typing import Any
 
 from emer_edge.bridges.port import Inputs
 from emer_edge.bridges.ros_types import Topics
-from emer_edge.bridges.ros_values import audio_pcm, image_pixels, stamp_seconds
+from emer_edge.bridges.ros_values import audio_pcm, compressed_pixels, image_pixels, stamp_seconds
 from emer_edge.errors import EmerError, InputError
+from emer_edge.limits import Limits
 
 MAX_DRIFT_SECONDS = 0.25
 
@@ -26,6 +27,7 @@ class RosOptions:
     Args:
         topics: of the face and the voice.
         image_topic: `sensor_msgs/Image`; the face's `cropped` topic where empty.
+        compressed: the images are `sensor_msgs/CompressedImage`, JPEG.
         audio_topic: `audio_common_msgs/AudioData`; the voice's `audio` topic where empty.
         speech_topic: `hri_msgs/LiveSpeech`; the voice's `speech` topic where empty.
         listen_to: which of `image`, `audio` and `speech` are read.
@@ -42,6 +44,7 @@ class RosOptions:
 
     topics: Topics
     image_topic: str = ""
+    compressed: bool = False
     audio_topic: str = ""
     speech_topic: str = ""
     listen_to: tuple[str, ...] = ("image", "audio", "speech")
@@ -61,8 +64,9 @@ class RosOptions:
     @property
     def inputs(self) -> tuple[tuple[str, str], ...]:
         """Topic and type of each message that is read."""
+        image = "sensor_msgs/CompressedImage" if self.compressed else "sensor_msgs/Image"
         all_of_them = {
-            "image": (self.image_topic or self.topics.cropped, "sensor_msgs/Image"),
+            "image": (self.image_topic or self.topics.cropped, image),
             "audio": (self.audio_topic or self.topics.audio, "audio_common_msgs/AudioData"),
             "speech": (self.speech_topic or self.topics.speech, "hri_msgs/LiveSpeech"),
         }
@@ -86,11 +90,13 @@ class RosInputs:
         session: where frames, sound and words go.
         options: how they are to be understood.
         now: the clock of messages without a time, Unix seconds.
+        limits: ceilings of one message.
     """
 
     session: Inputs
     options: RosOptions
     now: Callable[[], float] = time.time
+    limits: Limits = field(default_factory=Limits)
     counts: dict[str, int] = field(default_factory=dict)
     """How many of each message were taken, and under `refused` how many were not."""
     last_error: EmerError | None = None
@@ -102,21 +108,32 @@ class RosInputs:
         """Hand over one message of the type `name`; whether it could be read."""
         handle = {
             "sensor_msgs/Image": self._image,
+            "sensor_msgs/CompressedImage": self._compressed,
             "audio_common_msgs/AudioData": self._audio,
             "hri_msgs/LiveSpeech": self._speech,
         }[name]
         try:
             handle(message)
         except EmerError as error:
-            self.last_error = error
-            self.counts["refused"] = self.counts.get("refused", 0) + 1
+            self.refuse(error)
             return False
         self.counts[name] = self.counts.get(name, 0) + 1
         return True
 
+    def refuse(self, error: EmerError) -> None:
+        """Count what could not be read."""
+        self.last_error = error
+        self.counts["refused"] = self.counts.get("refused", 0) + 1
+
     def _image(self, message: Any) -> None:
+        self._push_frame(message, image_pixels(message, self.limits))
+
+    def _compressed(self, message: Any) -> None:
+        self._push_frame(message, compressed_pixels(message, self.limits))
+
+    def _push_frame(self, message: Any, pixels: Any) -> None:
         seconds = stamp_seconds(message)
-        self.session.push_frame(image_pixels(message), self.now() if seconds is None else seconds)
+        self.session.push_frame(pixels, self.now() if seconds is None else seconds)
 
     def _audio(self, message: Any) -> None:
         pcm = audio_pcm(message, channels=self.options.channels)

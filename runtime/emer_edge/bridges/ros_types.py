@@ -30,6 +30,11 @@ MESSAGES: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
             ("uint32", "step"),
             ("uint8[]", "data"),
         ),
+        "sensor_msgs/CompressedImage": (
+            ("std_msgs/Header", "header"),
+            ("string", "format"),
+            ("uint8[]", "data"),
+        ),
         "audio_common_msgs/AudioData": (("uint8[]", "data"),),
         "hri_msgs/Expression": (
             ("std_msgs/Header", "header"),

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from emer_edge.bridges.expressions import to_expression
 from emer_edge.bridges.ros_types import Topics
 from emer_edge.bridges.wire import encode_event
-from emer_edge.errors import InputError
+from emer_edge.errors import InputError, LimitError
+from emer_edge.limits import Limits
 from emer_edge.live.events import LiveEvent, Reasoned, State, Token
 
 # Slices, since an index by a list of channels takes thirty times as long.
@@ -30,7 +31,6 @@ _CHANNELS = {
 _BYTES_PER_PIXEL = {"rgb8": 3, "bgr8": 3, "8UC3": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "8UC1": 1}
 ENCODINGS = tuple(_CHANNELS)
 """Encodings of `sensor_msgs/Image` that are read."""
-MAX_PIXELS = 4096 * 4096
 
 
 class Speaks(Protocol):
@@ -85,11 +85,12 @@ def stamp_seconds(message: Any) -> float | None:
     return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
 
 
-def image_pixels(message: Any) -> NDArray[np.uint8]:
+def image_pixels(message: Any, limits: Limits) -> NDArray[np.uint8]:
     """The pixels of a `sensor_msgs/Image`: (H, W, 3) uint8 RGB, C-contiguous.
 
     Raises:
         InputError: an encoding outside `ENCODINGS`, or fewer bytes than its size asks for.
+        LimitError: more than `limits.pixels`.
     """
     encoding, height, width, step = message.encoding, message.height, message.width, message.step
     if encoding not in _CHANNELS:
@@ -98,7 +99,9 @@ def image_pixels(message: Any) -> NDArray[np.uint8]:
             todo=f"Convert them to one of {', '.join(ENCODINGS)}.",
         )
     size = _BYTES_PER_PIXEL[encoding]
-    if not 0 < height * width <= MAX_PIXELS or step < width * size or step > 64 * MAX_PIXELS:
+    if height * width > limits.pixels or step > 64 * limits.pixels:
+        raise LimitError("An image is too large.", f"{width}x{height} > {limits.pixels} pixels.")
+    if not height * width or step < width * size:
         raise InputError(f"An image of {width}x{height} with rows of {step} bytes makes no sense.")
     data = np.frombuffer(bytes(message.data), np.uint8)
     if len(data) < (height - 1) * step + width * size:
@@ -108,6 +111,17 @@ def image_pixels(message: Any) -> NDArray[np.uint8]:
     rows = data[: height * step].reshape(height, step)[:, : width * size]
     pixels = rows.reshape(height, width, size)[:, :, _CHANNELS[encoding]]
     return np.ascontiguousarray(np.broadcast_to(pixels, (height, width, 3)))
+
+
+def compressed_pixels(message: Any, limits: Limits) -> NDArray[np.uint8]:
+    """The pixels of a `sensor_msgs/CompressedImage` that holds a JPEG: (H, W, 3) uint8 RGB.
+
+    Raises:
+        MediaError: another format, or damaged. LimitError: more than `limits.pixels`.
+    """
+    from emer_edge.media.pyav_picture import decode_jpeg
+
+    return decode_jpeg(bytes(message.data), limits)
 
 
 def audio_pcm(message: Any, *, channels: int = 1) -> NDArray[np.int16]:

@@ -102,6 +102,7 @@ def ros_options(command: Any) -> Any:
         click.option(
             "--image-topic", default="", metavar="NAME", help="[default: the face's cropped images]"
         ),
+        click.option("--compressed", is_flag=True, help="Images are sensor_msgs/CompressedImage, JPEG."),
         click.option("--audio-topic", default="", metavar="NAME", help="[default: the voice's audio]"),
         click.option("--speech-topic", default="", metavar="NAME", help="[default: the voice's speech]"),
         click.option(
@@ -288,6 +289,7 @@ def _ros(flags: dict[str, Any], *, local_only: bool) -> Any:
     return RosOptions(
         topics=Topics(flags["face_id"], flags["voice_id"]),
         image_topic=flags["image_topic"],
+        compressed=flags["compressed"],
         audio_topic=flags["audio_topic"],
         speech_topic=flags["speech_topic"],
         listen_to=listen_to,

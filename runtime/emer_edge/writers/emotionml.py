@@ -9,10 +9,11 @@ beside the one with the pack's labels. Valence and arousal, -1..1 here, are scal
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as Xml
 
 from emer_edge.errors import OutputError
@@ -54,8 +55,13 @@ EXPRESSED_THROUGH: Mapping[str, str] = MappingProxyType(
 
 # What XML 1.0 can't hold in any form.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# What an xsd:NMTOKEN can't hold. Letters of all scripts count as \w, as they do in XML, but for a few signs.
-_NO_NAME = re.compile(r"[^\w.\-]+|[\u00aa\u00b2\u00b3\u00b5\u00b9\u00ba\u00bc-\u00be]")
+# What a name can't hold: all but letters and digits (in Python's sense and in that of XML 1.0's NameChar,
+# below U+10000, since validators differ above), `_`, `.` and `-`.
+_NO_NAME = re.compile(
+    r"[^\w.\-]+|[^-._0-9A-Za-z\u00b7\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u037d\u037f-\u1fff\u203f\u2040"
+    r"\u2070-\u218f\u2c00-\u2fef\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd]+"
+)
+_ATTRIBUTE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 
 
 def timeline_to_emotionml(
@@ -77,7 +83,7 @@ def timeline_to_emotionml(
     names = _names(label for state in states for label in (*state.scores, *_labels(state.emotions)))
     root = _root()
     info = Xml.SubElement(root, "info", {"id": "session"})
-    _note(info, "session", **{key: str(value) for key, value in timeline.session.items() if key != "kind"})
+    _note(info, "session", **_attributes(timeline.session))
     _declare(root, names)
     said = {reasoning.state_index: reasoning for reasoning in timeline.reasonings}
     for state in states:
@@ -258,6 +264,12 @@ def _note(info: Xml.Element, name: str, text: str = "", **attributes: str) -> No
     clean = {key: _UNWRITABLE.sub("\ufffd", value) for key, value in attributes.items() if value}
     note = Xml.SubElement(info, f"{PREFIX}:{name}", clean)
     note.text = _UNWRITABLE.sub("\ufffd", text) or None
+
+
+def _attributes(session: Mapping[str, Any]) -> dict[str, str]:
+    """The record of the session as attributes; what is no text stands as JSON."""
+    named = {key: value for key, value in session.items() if key != "kind" and _ATTRIBUTE.match(key)}
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in named.items()}
 
 
 def _text(root: Xml.Element) -> str:

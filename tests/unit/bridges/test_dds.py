@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emer_edge.bridges.dds import DdsBridge
-from emer_edge.bridges.ros_inputs import RosOptions
+from emer_edge.bridges.dds import DdsBridge, _taken
+from emer_edge.bridges.ros_inputs import RosInputs, RosOptions
 from emer_edge.bridges.ros_types import Topics
 from emer_edge.bridges.wire import decode_event
 from emer_edge.errors import DeviceError
@@ -70,3 +70,14 @@ def test_a_domain_that_another_part_of_the_process_configured() -> None:
             DdsBridge(options)
     with DdsBridge(options):
         pass
+
+
+def test_what_can_not_be_decoded_is_counted() -> None:
+    class Broken:
+        def take(self, _count: int) -> list[object]:
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    inputs = RosInputs(Recorder(), RosOptions(Topics("f1")))
+    assert _taken(Broken(), inputs) == []
+    assert inputs.counts == {"refused": 1}
+    assert "UnicodeDecodeError" in str(inputs.last_error)

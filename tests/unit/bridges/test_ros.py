@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,8 @@ from emer_edge.bridges.ros_inputs import MAX_DRIFT_SECONDS, RosInputs, RosOption
 from emer_edge.bridges.ros_types import MESSAGES, Topics, dds_type, definition
 from emer_edge.bridges.ros_values import audio_pcm, event_messages, header, image_pixels, stamp_seconds
 from emer_edge.bridges.wire import decode_event
-from emer_edge.errors import InputError
+from emer_edge.errors import InputError, LimitError
+from emer_edge.limits import Limits
 from emer_edge.live.events import Dropped, Reasoned, Token
 from emer_edge.packs.store import find_pack
 from emer_edge.results import Emotion
@@ -60,7 +62,7 @@ def test_examples_of_the_docstrings_run() -> None:
 
 def test_messages_of_ros_itself_are_those_that_rosbags_knows(store: Any) -> None:
     known = [name for name in MESSAGES if name.split("/")[0] not in ("hri_msgs", "audio_common_msgs")]
-    assert len(known) == 4
+    assert len(known) == 5
     assert all(name.replace("/", "/msg/") in store.fielddefs for name in MESSAGES)
 
 
@@ -216,22 +218,43 @@ def image(encoding: str, pixels: Any, step: int = 0, **more: Any) -> Any:
 def test_pixels_of_every_encoding() -> None:
     rgb = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
     alpha = np.full((2, 3, 1), 255, np.uint8)
-    assert (image_pixels(image("rgb8", rgb)) == rgb).all()
-    assert (image_pixels(image("bgr8", rgb[:, :, ::-1])) == rgb).all()
-    assert (image_pixels(image("8UC3", rgb[:, :, ::-1])) == rgb).all()
-    assert (image_pixels(image("rgba8", np.concatenate([rgb, alpha], 2))) == rgb).all()
-    assert (image_pixels(image("bgra8", np.concatenate([rgb[:, :, ::-1], alpha], 2))) == rgb).all()
-    grey = image_pixels(image("mono8", rgb[:, :, 0]))
+    assert (image_pixels(image("rgb8", rgb), Limits()) == rgb).all()
+    assert (image_pixels(image("bgr8", rgb[:, :, ::-1]), Limits()) == rgb).all()
+    assert (image_pixels(image("8UC3", rgb[:, :, ::-1]), Limits()) == rgb).all()
+    assert (image_pixels(image("rgba8", np.concatenate([rgb, alpha], 2)), Limits()) == rgb).all()
+    assert (image_pixels(image("bgra8", np.concatenate([rgb[:, :, ::-1], alpha], 2)), Limits()) == rgb).all()
+    grey = image_pixels(image("mono8", rgb[:, :, 0]), Limits())
     assert (grey == rgb[:, :, :1]).all()
     assert grey.shape == (2, 3, 3)
     assert grey.flags.c_contiguous
+
+
+def test_a_compressed_image(store: Any) -> None:
+    pictures = pytest.importorskip("PIL.Image")
+    out, recorder = io.BytesIO(), Recorder()
+    pictures.fromarray(np.full((16, 24, 3), (200, 30, 30), np.uint8)).save(out, "JPEG", quality=95)
+    ros = Bags(store)
+    inputs = RosInputs(recorder, RosOptions(TOPICS, compressed=True))
+    assert inputs.options.inputs[0][1] == "sensor_msgs/CompressedImage"
+    for data in (out.getvalue(), b"no jpeg"):
+        message = ros.make(
+            "sensor_msgs/CompressedImage",
+            header=header(ros, 3.5, "camera"),
+            format="jpeg",
+            data=np.frombuffer(data, np.uint8),
+        )
+        inputs.take("sensor_msgs/CompressedImage", message)
+    ((pixels, seconds),) = recorder.frames
+    assert (pixels.shape, seconds) == ((16, 24, 3), 3.5)
+    assert np.abs(pixels.astype(int) - (200, 30, 30)).max() < 12
+    assert inputs.counts == {"sensor_msgs/CompressedImage": 1, "refused": 1}
 
 
 def test_rows_may_be_padded() -> None:
     rgb = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 9)
     padded = np.pad(rgb, ((0, 0), (0, 3)))
     for data in (padded.tobytes(), padded.tobytes()[:-3]):
-        found = image_pixels(image("rgb8", rgb.reshape(2, 3, 3), step=12, data=data))
+        found = image_pixels(image("rgb8", rgb.reshape(2, 3, 3), step=12, data=data), Limits())
         assert (found.reshape(2, 9) == rgb).all()
 
 
@@ -248,8 +271,9 @@ def test_rows_may_be_padded() -> None:
     ],
 )
 def test_images_that_make_no_sense(change: dict[str, Any]) -> None:
-    with pytest.raises(InputError):
-        image_pixels(image(**{"encoding": "rgb8", "pixels": np.zeros((2, 3, 3), np.uint8), **change}))
+    values = {"encoding": "rgb8", "pixels": np.zeros((2, 3, 3), np.uint8), **change}
+    with pytest.raises((InputError, LimitError)):
+        image_pixels(image(**values), Limits())
 
 
 def test_sound_is_interleaved_16_bit() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import os
 from typing import Any
 
@@ -78,6 +79,26 @@ def test_a_label_that_is_no_name_keeps_its_words() -> None:
     assert [child.text for child in items["怒っ-ている"].iter() if child.text and child.text.strip()] == [
         "怒っ ている"
     ]
+
+
+def test_the_session_is_kept_in_the_document() -> None:
+    session = SESSION | {"odd key <": 1, "note": "a & b"}
+    root = check(timeline_to_emotionml(Timeline(session, EVENTS)))
+    info = root.find(f"{NS}info")
+    assert info is not None
+    assert json.loads(info[0].attrib["pack"]) == SESSION["pack"]
+    assert info[0].get("note") == "a & b"
+    assert info[0].get("window_seconds") == "4.0"
+
+
+@pytest.mark.parametrize(
+    "label", ["\U00010000", "\u1680", "\u00aa", "²", "\x00", " ", "<&>", "a\u0000b", "\ud800"]
+)
+def test_labels_that_no_name_can_hold(label: str) -> None:
+    text = timeline_to_emotionml(Timeline(SESSION, (state(0, label),)))
+    names = [item.get("name") for item in check(text).iter(f"{NS}item")]
+    assert names[1] == "neutral"
+    assert names[0] in ("label", "a-b", "ab")
 
 
 def test_absolute_times_are_milliseconds_since_1970() -> None:
