@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from emer_edge.errors import InputError
 from emer_export.checkpoints import Checkpoint, load_module
 from emer_export.graphs import clip_vision, hubert
+from emer_export.graphs.kaldi_fbank import KaldiFbank
 
 _WEIGHT_NORMS = (
     ("weight_g", "weight_v"),
@@ -62,7 +63,7 @@ class EncoderSource:
             module = self.graph.build(self.config)
         module.to_empty(device="cpu")
         for part in module.modules():
-            if hasattr(part, "fill_constants"):
+            if isinstance(part, KaldiFbank):
                 part.fill_constants()
         load_module(module, self.checkpoint, type(module).__name__)
         return module.eval()

@@ -109,6 +109,6 @@ class _Attention(nn.Module):
         q, k, v = functional.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, 2)
         k = torch.cat([k, self.bias_k.expand(len(x), -1, -1)], 1)
         v = torch.cat([v, self.bias_v.expand(len(x), -1, -1)], 1)
-        q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
+        q, k, v = (part.view(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in (q, k, v))
         mixed = functional.scaled_dot_product_attention(q, k, v)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]

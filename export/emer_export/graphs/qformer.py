@@ -40,10 +40,10 @@ class QFormer(nn.Module):
 
     def forward(self, queries: Tensor, read: Tensor) -> Tensor:
         """Nothing is masked: every query sees every query and everything that is read."""
-        x = self.bert.embeddings.LayerNorm(queries)
-        for layer in self.bert.encoder.layer:
+        x = self.bert.embeddings["LayerNorm"](queries)
+        for layer in self.bert.encoder["layer"]:  # type: ignore[union-attr]
             x = layer(x, read)
-        return x  # type: ignore[no-any-return]
+        return x
 
 
 class _Bert(nn.Module):
