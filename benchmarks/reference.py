@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -223,10 +224,11 @@ def cut_sound(waveform: Rows, windows: int = 8, seconds: float = 2.0, rate: int 
     """Windows [8, 32000] as the authors cut them: each loses its mean in place, then one norm for all."""
     length = int(seconds * rate)
     sound = np.pad(waveform.astype(np.float32), (0, max(0, length - len(waveform))))
-    spare = max(len(sound) / rate - seconds, 0.0)
+    # Fractions, as pytorchvideo's ConstantClipsPerVideoSampler counts.
+    spare = Fraction(max(len(sound) / rate - seconds, 0.0)) / windows
     cut = []
     for i in range(windows):
-        start = min(int(spare * i / windows * rate), len(sound) - length)
+        start = min(int(spare * i * rate), len(sound) - length)
         view = sound[start : start + length]
         view -= view.mean()
         cut.append(view.copy())
