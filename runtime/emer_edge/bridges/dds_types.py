@@ -32,7 +32,9 @@ def import_cyclonedds() -> Any:
         import cyclonedds.util
     except ImportError as error:
         raise DeviceError(
-            "DDS needs cyclonedds, which is not installed.", str(error), "pip install 'emer-edge[bridges]'"
+            "DDS needs cyclonedds, which is not installed.",
+            str(error),
+            "pip install 'emer-edge[bridges]'; on aarch64 see docs/bridges.md.",
         ) from error
     return cyclonedds
 
