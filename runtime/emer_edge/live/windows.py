@@ -116,7 +116,9 @@ class Windows:
         """How far a modality of which `end` was pushed can be used, in seconds from the origin."""
         if self.without == ("vision" if kind == "frames" else "audio"):
             return np.inf
-        return end - self._origin if kind == "frames" else min(end - self._origin, self.hearing.end_seconds)
+        # A time stamp is known a moment before its sound has come through the queue.
+        pushed = end - self._origin
+        return pushed if kind == "frames" else max(0.0, min(pushed, self.hearing.end_seconds))
 
     def finish(self) -> None:
         """Nothing follows for now."""

@@ -202,8 +202,9 @@ class Worker:
             return 0
         reached = {kind: self._windows.reached(kind, end) for kind, end in self._ends.items()}
         awaited = [reached.get(kind, -1.0) for kind in batch.active] or list(reached.values())
-        sure = int((min(awaited) + 1e-6) // self._plan.hop_seconds)
-        ahead = int((max(end - self._origin for end in self._ends.values()) + 1e-6) // self._plan.hop_seconds)
+        pushed = max(end - self._origin for end in self._ends.values())
+        ahead = int((pushed + 1e-6) // self._plan.hop_seconds)
+        sure = int((min(pushed, *awaited) + 1e-6) // self._plan.hop_seconds)
         if ahead <= max(sure, self._hop):
             return sure
         if self._due is None or self._due.hop != ahead:
