@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 from emer_edge.errors import MediaError
+from emer_edge.evaluate.carry import carry_out
 from emer_edge.evaluate.datasets import DataSet, Row, Truth
 from emer_edge.evaluate.outputs import Output
-from emer_edge.evaluate.runs import RunConfig, RunFolder, carry_out
+from emer_edge.evaluate.runs import RunConfig, RunFolder
 
 
 def rows(count: int) -> DataSet:

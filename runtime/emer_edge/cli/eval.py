@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from emer_edge.cli.asking_options import asking_options, running_options
 from emer_edge.cli.border import debug_option
 from emer_edge.cli.eval_options import data_options, judge_options, scoring_options
 from emer_edge.cli.options import PathText, engine_options
@@ -29,33 +30,11 @@ def eval_() -> None:
 @eval_.command(short_help="Ask a pack about every clip of a data set.")
 @click.argument("data", type=PathText(), metavar="DATA")
 @data_options
-@click.option("--media", type=PathText(), metavar="DIR", help="Folder that holds the clips, at any depth.")
-@click.option("--text-only", is_flag=True, help="Where there is no clip, ask by the subtitle alone.")
-@click.option("--allow-missing", is_flag=True, help="Let clips that are missing fail, rather than refuse.")
-@click.option(
-    "--only",
-    type=click.Choice(("face", "voice", "words")),
-    default=None,
-    help="Give the pack this modality alone: a baseline.",
-)
-@click.option("-q", "--question", default="explain", show_default=True, metavar="TEXT", help="What is asked.")
-@click.option(
-    "--max-tokens", type=click.IntRange(0), metavar="N", help="Ceiling of the text; 0: labels only."
-)
-@click.option(
-    "--temperature", type=click.FloatRange(0, 10), metavar="T", help="0 is repeatable. [default: the pack's]"
-)
-@click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, metavar="N", help="Seed of the sampler."
-)
+@asking_options
 @engine_options
 @scoring_options
 @judge_options
-@click.option("-o", "--output", type=PathText(), required=True, metavar="DIR", help="The run's folder.")
-@click.option("--name", metavar="TEXT", help="Name in tables. [default: that of the pack]")
-@click.option("--retry-failed", is_flag=True, help="Ask again about clips that failed before.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--quiet", is_flag=True, help="Say nothing on standard error but errors.")
+@running_options
 @debug_option
 def run(**flags: Any) -> int:
     """Ask a pack about every clip of a data set, and score it.
@@ -70,8 +49,10 @@ def run(**flags: Any) -> int:
       emer-edge eval run gt-eng.csv --text-only -o runs/nano-emer-v1
       emer-edge eval run meld-process --as meld --split test --media meld-process/subvideo -o runs/meld
       emer-edge eval run clips.csv --media clips/ --only voice --pack my-pack -o runs/voice
+      emer-edge eval run clips.csv --media /nfs/clips --ray 10.0.0.5:6379 --at-once 8 -o runs/all
     """
-    from emer_edge.cli.eval_run import Request, run
+    from emer_edge.cli.carrying import Request
+    from emer_edge.cli.eval_run import run
 
     return run(Request.of(flags))
 

@@ -6,7 +6,7 @@ Knows a loaded pack and what a row brings. Does not know truths, runs or metrics
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -16,16 +16,18 @@ import numpy as np
 
 from emer_edge._core import CancelToken
 from emer_edge.answers import Options
-from emer_edge.errors import InputError, MediaError, PackError
+from emer_edge.errors import EmerError, InputError, MediaError, PackError
 from emer_edge.evaluate import prosody
+from emer_edge.evaluate.carry import NOT_THE_CLIPS, or_failure
 from emer_edge.evaluate.datasets import Row
 from emer_edge.evaluate.outputs import Output
 from emer_edge.inputs import open_inputs
 from emer_edge.limits import Limits
 from emer_edge.media.source import AudioSpec, Backend, FrameSpec, open_media
 from emer_edge.packs.manifest import MANIFEST, Manifest
+from emer_edge.pipeline import Perception
 from emer_edge.reasoner import Reasoner
-from emer_edge.results import Clip, Waveform
+from emer_edge.results import Clip, Reasoning, Waveform
 from emer_edge.senses import FACE_FRAME_SIDE
 
 Only: TypeAlias = Literal["", "face", "voice", "words"]
@@ -48,6 +50,7 @@ class Asked:
         temperature: of the sampler; None is the pack's.
         seed: of the sampler.
         decoder: auto, native or pyav.
+        at_once: rows that stand side by side in the language model.
     """
 
     question: str = "explain"
@@ -57,10 +60,14 @@ class Asked:
     temperature: float | None = None
     seed: int = 0
     decoder: Backend = "auto"
+    at_once: int = 1
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, for the run's record."""
-        return asdict(self)
+        """As plain data, for the run's record; `at_once` where it changes anything."""
+        known = asdict(self)
+        if self.at_once == 1:
+            del known["at_once"]
+        return known
 
 
 def ask_row(reasoner: Reasoner, row: Row, asked: Asked, cancel: CancelToken | None = None) -> Output:
@@ -75,6 +82,53 @@ def ask_row(reasoner: Reasoner, row: Row, asked: Asked, cancel: CancelToken | No
     reasoning = reasoner.infer(
         source, question=asked.question, subtitle=subtitle, options=options, cancel=cancel
     )
+    return _output(row, reasoning, asked, cancel)
+
+
+def ask_rows(
+    reasoner: Reasoner, rows: Sequence[Row], asked: Asked, cancel: CancelToken | None = None
+) -> list[Output]:
+    """Ask about several rows side by side; what fails of one is its own output, and the others go on.
+
+    Where the language model fails with all of them, each is asked again alone.
+
+    Raises:
+        PackError, DeviceError, OutputError, Cancelled: no row is to blame.
+    """
+    if len(rows) == 1:
+        return [or_failure(rows[0], lambda: ask_row(reasoner, rows[0], asked, cancel))]
+    options = Options(max_tokens=asked.max_tokens, temperature=asked.temperature, seed=asked.seed)
+    seen: dict[str, Perception] = {}
+    outputs: dict[str, Output] = {}
+
+    def look(row: Row) -> None:
+        source, subtitle = _given(reasoner, row, asked, cancel)
+        seen[row.id] = reasoner.perceive(source, subtitle=subtitle, cancel=cancel)
+
+    for row in rows:
+        if failure := or_failure(row, lambda row=row: look(row)):  # type: ignore[misc]
+            outputs[row.id] = failure
+    try:
+        found = reasoner.ask_many([*seen.values()], asked.question, options=options, cancel=cancel)
+        reasonings = dict(zip(seen, found, strict=True))
+    except NOT_THE_CLIPS:
+        raise
+    except EmerError:
+        reasonings = {}
+
+    def output(row: Row) -> Output:
+        reasoning = reasonings.get(row.id) or reasoner.ask(
+            seen[row.id], asked.question, options=options, cancel=cancel
+        )
+        return _output(row, reasoning, asked, cancel)
+
+    for row in rows:
+        if row.id in seen:
+            outputs[row.id] = or_failure(row, lambda row=row: output(row))  # type: ignore[misc]
+    return [outputs[row.id] for row in rows]
+
+
+def _output(row: Row, reasoning: Reasoning, asked: Asked, cancel: CancelToken | None) -> Output:
     voice = None
     if reasoning.text and "audio" in reasoning.used.modalities and row.media is not None:
         samples = voice_of(row.media, asked.decoder, cancel).samples

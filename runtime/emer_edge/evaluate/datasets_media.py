@@ -39,6 +39,26 @@ def find_media(data: DataSet, folder: Path) -> tuple[DataSet, tuple[str, ...]]:
     return replace(data, rows=tuple(rows)), tuple(missing)
 
 
+def folder_of_clips(folder: Path) -> DataSet:
+    """The clips of a folder at any depth as rows, sorted; the id is the path below the folder.
+
+    Raises:
+        InputError: no such folder, or no clip in it. LimitError: more than MAX_FILES files.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder.", todo="Name the folder that holds the clips.")
+    rows = []
+    for count, path in enumerate(_files(folder), 1):
+        if count > MAX_FILES:
+            raise LimitError(f"{folder} holds more than {MAX_FILES} files.", todo="Name a folder below it.")
+        if path.suffix.lower() in VIDEO_SUFFIXES + SOUND_SUFFIXES:
+            name = path.relative_to(folder).as_posix()
+            rows.append(Row(name, media=path, media_name=name))
+    if not rows:
+        raise InputError(f"There is no clip under {folder}.", "Clips are known by their suffix.")
+    return DataSet(folder.resolve().name or "clips", "folder", tuple(sorted(rows, key=lambda row: row.id)))
+
+
 def _index(folder: Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder.", todo="Name the folder that holds the clips.")

@@ -1,42 +1,34 @@
 """Writes a comparison as one HTML page that needs nothing else: no script, no font, no request.
 
-Knows scored systems and markup. Does not know how figures come about. Every word is escaped, and the page's
-own policy forbids any load from outside.
+Knows scored systems and markup. Does not know how figures come about, nor colours (`report_style`). Every
+word is escaped, and the page's own policy forbids any load from outside.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+
+import numpy as np
 
 from emer_edge.evaluate.answer_labels import NAME
 from emer_edge.evaluate.compare import Comparison
 from emer_edge.evaluate.measures import Scored
+from emer_edge.evaluate.report_clips import worst_clips
+from emer_edge.evaluate.report_style import STYLE
 from emer_edge.evaluate.show import (
     comparison_rows,
-    faithfulness_lines,
+    faithfulness_rows,
+    fault_line,
+    figure_rows,
     percent,
-    score_lines,
     title,
     with_interval,
 )
-from emer_edge.evaluate.svg import bars, heat_map, reliability_diagram
+from emer_edge.evaluate.svg import heat_map, reliability_diagram
 
-WORST = 12
-"""Clips of the lowest quality that are shown, with what was said about them."""
-_TEXT_CHARS = 4_000
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#1d2530;
-background:#fff}table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}
-th,td{padding:.3rem .7rem;border-bottom:1px solid #d8dde4;text-align:right;vertical-align:top}
-th:first-child,td:first-child{text-align:left}td.words{text-align:left;min-width:16rem}
-h1{font-size:1.5rem}h2{font-size:1.2rem;margin-top:2.2rem}h3{font-size:1rem}
-pre{background:#f4f6f8;padding:.8rem;overflow-x:auto}
-svg{max-width:100%;height:auto;display:block;margin:1rem 0}
-.note{color:#51606f}details{margin:.6rem 0}summary{cursor:pointer}
-"""
+_PILLS = {"reference": "accent", "noise": "", "differs": "bad"}
 
 
 def render(comparison: Comparison, facts: Mapping[str, str]) -> str:
@@ -48,21 +40,60 @@ def render(comparison: Comparison, facts: Mapping[str, str]) -> str:
     """
     data = comparison.data
     alone = len(comparison.systems) == 1
-    heading = f"{comparison.systems[0].system.name} on {data.name}" if alone else data.name
+    first = comparison.systems[0]
+    heading = f"{first.system.name} on {data.name}" if alone else f"{data.name}: systems side by side"
+    failed = f", {first.failed} failed" if alone and first.failed else ""
+    many = "" if alone else f" · {len(comparison.systems)} systems"
     parts = [
-        f"<h1>{escape(heading)}</h1>",
-        _facts(comparison, facts),
-        _table(comparison_rows(comparison)),
-        _notes(comparison),
-        bars(
-            [(one.system.name, one.estimates[comparison.figure]) for one in comparison.systems],
-            f"{title(comparison.figure)} with 95 % intervals, %",
-            comparison.reference,
-        ),
+        f"<header><h1>{escape(heading)}</h1><div class=soft>{len(first.rows)} clips{failed}{many} · "
+        "percent, with 95 % intervals</div></header>",
+        _tiles(comparison),
     ]
-    for one in comparison.systems:
-        parts += _system(one, alone=alone)
+    if not alone:
+        parts += [_card("", _table(comparison_rows(comparison))), _bars(comparison)]
+    parts += [_system(one, alone=alone) for one in comparison.systems]
+    parts += ["<h2>How this came about</h2>", _facts(comparison, facts), _notes(comparison)]
     return _page(heading, "\n".join(parts))
+
+
+def _tiles(comparison: Comparison) -> str:
+    """The headline figures of the reference, large."""
+    named = {one.system.name: one for one in comparison.systems}
+    best = named[comparison.reference]
+    tiles = []
+    for name in comparison.columns[:6]:
+        estimate = best.estimates[name]
+        if np.isnan(estimate.value):
+            continue
+        tiles.append(
+            f"<div class=card><span>{escape(title(name))}</span><b>{percent(estimate.value)}</b>"
+            f"<span>{percent(estimate.low)} to {percent(estimate.high)}</span></div>"
+        )
+    whose = "" if len(named) == 1 else f"<h2>{escape(best.system.name)}, the reference</h2>"
+    return f"{whose}<div class=tiles>{''.join(tiles)}</div>"
+
+
+def _bars(comparison: Comparison) -> str:
+    """The deciding figure of every system as a bar with its interval."""
+    found = [(one.system.name, one.estimates[comparison.figure]) for one in comparison.systems]
+    highs = [estimate.high for _, estimate in found if np.isfinite(estimate.high)]
+    top = max(min(1.0, max(highs, default=1.0) * 1.05), 1e-9)
+    rows = []
+    for name, estimate in found:
+        known = not np.isnan(estimate.value)
+        inside = f"<i style='width:{100 * estimate.value / top:.1f}%'></i>" if known else ""
+        if np.isfinite(estimate.low) and np.isfinite(estimate.high):
+            left, width = 100 * estimate.low / top, 100 * (estimate.high - estimate.low) / top
+            inside += f"<u style='left:{left:.1f}%;width:{width:.1f}%'></u>"
+        mark = " reference" if name == comparison.reference else ""
+        rows.append(
+            f"<span class=name title='{escape(name)}'>{escape(name)}</span>"
+            f"<span class='track{mark}'>{inside}</span>"
+            f"<span class=value>{f'{100 * estimate.value:.1f}' if known else 'none'}</span>"
+        )
+    return _card(
+        f"{title(comparison.figure)}, % with 95 % intervals", f"<div class=bars>{''.join(rows)}</div>"
+    )
 
 
 def _facts(comparison: Comparison, facts: Mapping[str, str]) -> str:
@@ -72,25 +103,28 @@ def _facts(comparison: Comparison, facts: Mapping[str, str]) -> str:
         "Data": f"{data.name} ({data.kind}), {len(data)} rows, {len(first.rows)} scored",
         "Digest of the data": data.sha256,
         "Truth": str(first.details.get("truth_from", "")),
+        "Judge": str(first.details.get("clue_overlap", {}).get("judge", "")),
+        "Cues": " · ".join(str(first.details.get("cues", {}).get(key, "")) for key in ("read_by", "encoder")),
     }
     if words:
         known["Words and wheels"] = f"{words['name']}, revision {words['revision']}, {words['sha256']}"
         known["Sources of the words"] = "; ".join(words["sources"])
-    rows = [(name, text) for name, text in {**known, **facts}.items() if text]
-    cells = "".join(f"<tr><td>{escape(n)}</td><td class=words>{escape(t)}</td></tr>" for n, t in rows)
-    return f"<table>{cells}</table>"
+    rows = [(name, text) for name, text in {**known, **facts}.items() if text.strip(" ·")]
+    cells = "".join(f"<tr><td>{escape(n)}</td><td>{escape(t)}</td></tr>" for n, t in rows)
+    return _card("", f"<table class=facts>{cells}</table>")
 
 
 def _notes(comparison: Comparison) -> str:
+    drawn = "clips" if comparison.systems[0].groups is None else "whole groups (speakers, videos, dialogues)"
     notes = [
-        "Figures are percent; intervals are 95 % percentile bootstrap intervals over "
-        + (
-            "clips."
-            if comparison.systems[0].groups is None
-            else "whole groups (speakers, videos, dialogues)."
-        ),
+        f"Figures are percent; intervals are 95 % percentile bootstrap intervals over {drawn}.",
         "Differences are paired on the same clips; p is corrected after Holm; noise: p is 0.05 or more.",
     ]
+    if "clue_overlap" in comparison.systems[0].figures:
+        notes.append(
+            "Overlaps are a judge's 1 to 10, shown as percent of 10. Scores of different judges, and the "
+            "published ones of GPT-3.5, are not comparable."
+        )
     if any(one.system.labels_from == NAME for one in comparison.systems):
         notes.append(
             "Labels of some systems were read from their texts by our rules, not by the language model that "
@@ -101,76 +135,64 @@ def _notes(comparison: Comparison) -> str:
     return "".join(f"<p class=note>{escape(note)}</p>" for note in notes)
 
 
-def _system(one: Scored, *, alone: bool) -> list[str]:
-    inside = [f"<pre>{escape(chr(10).join(score_lines(one, faithful=False)))}</pre>"]
+def _system(one: Scored, *, alone: bool) -> str:
+    cards = [_card("All figures", _table(figure_rows(one)))]
     if one.calibration is not None:
         found = one.calibration
-        inside += [
-            "<h3>Calibration</h3>",
-            f"<p>Expected calibration error {escape(with_interval(found.ece))} % over {found.items} clips; "
-            f"accuracy of the surest 80 %: {percent(found.accuracy_at_80_percent)} %.</p>",
-            reliability_diagram(found.reliability, "Confidence and how often it was right"),
-        ]
+        words = (
+            f"<p class=note>Expected calibration error {escape(with_interval(found.ece))} % over "
+            f"{found.items} clips. Accuracy of the surest 80 %: "
+            f"{percent(found.accuracy_at_80_percent)} %.</p>"
+        )
+        diagram = reliability_diagram(found.reliability, "Confidence and how often it was right")
+        cards.append(_card("Calibration", diagram + words))
+    body = [f"<div class=pair>{''.join(cards)}</div>"]
     if one.faithfulness is not None:
-        text = "\n".join(faithfulness_lines(one.faithfulness))
-        inside += ["<h3>Faithfulness</h3>", f"<pre>{escape(text)}</pre>"]
-    inside += _confusions(one)
-    inside += _worst(one)
-    name = escape(one.system.name)
-    body = "\n".join(inside)
+        line = f"<p class=note>{escape(fault_line(one.faithfulness))}</p>"
+        body.append(_headed("Are the explanations true?", _table(faithfulness_rows(one.faithfulness)) + line))
+    maps = "".join(_card("", f"<div class='scroll map'>{drawn}</div>") for drawn in _confusions(one))
+    body += [f"<h2>Confusion</h2><div class=pair>{maps}</div>"]
+    if worst := worst_clips(one):
+        body.append(_headed("Worst clips", worst))
     if alone:
-        return [f"<h2>{name}</h2>", body]
-    return [f"<details><summary>{name}: figures, confusion, worst clips</summary>{body}</details>"]
+        return "\n".join(body)
+    name = escape(one.system.name)
+    return f"<details><summary>{name}</summary>{''.join(body)}</details>"
 
 
 def _confusions(one: Scored) -> Iterable[str]:
-    yield "<h3>Confusion</h3>"
     for name, (words, weights) in one.confusions.items():
         rest = "none missing" if name != "classes" else ""
-        yield heat_map(words, weights, name if name == "classes" else f"Wheel {name}, inner ring", rest)
+        yield heat_map(words, weights, "Classes" if name == "classes" else f"Wheel {name}, inner ring", rest)
 
 
-def _worst(one: Scored) -> list[str]:
-    outputs = {output.id: output for output in one.outputs}
-    ranked = sorted((row for row in one.rows if row.id in one.quality), key=lambda row: one.quality[row.id])
-    if not ranked:
-        return []
-    rows: list[Sequence[str]] = [("clip", "true", "said", "words and reasoning")]
-    for row in ranked[:WORST]:
-        output, truth = outputs[row.id], row.truth
-        true = (
-            ", ".join(truth.labels or (truth.label or "",))
-            if truth.valence is None
-            else f"{truth.valence:+g}"
-        )
-        said = ", ".join(output.labels) or output.sentiment or "nothing"
-        if output.failed:
-            said = "failed"
-        rows.append((row.id, true, said, _reasoning(row.subtitle, truth.text, output)))
-    return ["<h3>Worst clips</h3>", _table(rows, words_from=1)]
+def _headed(heading: str, body: str) -> str:
+    return f"<h2>{escape(heading)}</h2>{_card('', body)}"
 
 
-def _reasoning(subtitle: str | None, truth: str | None, output: Any) -> str:
-    parts = [
-        ("words", subtitle or ""),
-        ("system", output.text),
-        ("people", truth or ""),
-        ("error", " ".join(str((output.error or {}).get(key, "")) for key in ("what", "why", "todo"))),
-    ]
-    return "\n".join(f"{name}: {text.strip()[:_TEXT_CHARS]}" for name, text in parts if text.strip())
+def _card(heading: str, body: str) -> str:
+    head = f"<h3>{escape(heading)}</h3>" if heading else ""
+    return f"<div class=card>{head}{body}</div>"
 
 
-def _table(rows: Sequence[Sequence[str]], words_from: int | None = None) -> str:
+def _table(rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
     body = []
     for row in rows[1:]:
-        cells = [
-            f"<td{' class=words' if words_from is not None and column >= words_from else ''}>"
-            f"{escape(cell).replace(chr(10), '<br>')}</td>"
-            for column, cell in enumerate(row)
-        ]
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        mark = " class=reference" if row[-1] == "reference" else ""
+        body.append(f"<tr{mark}>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>")
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f"<div class=scroll>{table}</div>"
+
+
+def _cell(text: str) -> str:
+    """A verdict as a pill, an interval below its value, anything else as it is."""
+    if text in _PILLS:
+        return f"<span class='pill {_PILLS[text]}'>{text}</span>"
+    value, bracket, interval = text.partition(" [")
+    if bracket and interval.endswith("]"):
+        return f"{escape(value)}<small>{escape(interval[:-1].replace(', ', ' to '))}</small>"
+    return escape(text)
 
 
 def _page(heading: str, body: str) -> str:
@@ -179,6 +201,6 @@ def _page(heading: str, body: str) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(heading)}</title><style>{_STYLE}</style></head><body>\n{body}\n</body></html>\n"
+        f"<title>{escape(heading)}</title><style>{STYLE}</style></head><body><main>\n{body}\n</main></body></html>\n"
     )
     return page.encode("utf-8", "replace").decode()

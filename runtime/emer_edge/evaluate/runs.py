@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from emer_edge.atomic import sweep, write_text_atomic
-from emer_edge.errors import Cancelled, DeviceError, EmerError, InputError, OutputError, PackError
+from emer_edge.errors import InputError, OutputError
 from emer_edge.evaluate.datasets import DataSet, Row
 from emer_edge.evaluate.outputs import Output
 from emer_edge.evaluate.run_files import (
@@ -103,6 +103,11 @@ class RunFolder:
         return self._done
 
     @property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows, in the order they are asked."""
+        return self._rows.rows
+
+    @property
     def left(self) -> tuple[Row, ...]:
         """The rows without output, in order."""
         return tuple(row for row in self._rows.rows if row.id not in self._done)
@@ -173,37 +178,6 @@ class RunFolder:
         ids = {row.id for row in self._rows.rows}
         if foreign := [name for name in self._done if name not in ids]:
             raise InputError(f"{self.folder} has outputs of clips that are not its own.", f"{foreign[:3]}")
-
-
-def carry_out(
-    run: RunFolder,
-    answer: Callable[[Row], Output],
-    progress: Callable[[int, int, str], None] = lambda _done, _of, _id: None,
-) -> int:
-    """Ask about every row that has no output yet; returns how many were asked.
-
-    An error becomes the clip's output. PackError, DeviceError, OutputError and Cancelled are not the clip's:
-    they end the run, which can go on later.
-
-    Args:
-        run: where outputs go.
-        answer: asks about one row.
-        progress: told the outputs so far, of how many, and the id that comes next.
-    """
-    total = len(run.done) + len(run.left)
-    asked = 0
-    for row in run.left:
-        progress(len(run.done), total, row.id)
-        try:
-            output = answer(row)
-        except (PackError, DeviceError, OutputError, Cancelled):
-            raise
-        except EmerError as error:
-            output = Output.failure(row.id, error)
-        run.append(output)
-        asked += 1
-    progress(len(run.done), total, "")
-    return asked
 
 
 def versions() -> dict[str, str]:

@@ -78,26 +78,32 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def score_lines(scored: Scored, *, faithful: bool = True) -> list[str]:
-    """One system: every figure with its interval, then calibration and, if wanted, faithfulness."""
+def figure_rows(scored: Scored) -> list[tuple[str, str, str]]:
+    """The cells of one system's figures, header first; the headlines come first."""
     rows = [("figure, %", "value", "95 % interval")]
     shown = headline_names(scored.data)
     for name in (*shown, *(name for name in scored.figures if name not in shown)):
         estimate = scored.estimates[name]
         interval = f"{percent(estimate.low)} .. {percent(estimate.high)}"
         rows.append((title(name), percent(estimate.value), "" if np.isnan(estimate.value) else interval))
+    return rows
+
+
+def score_lines(scored: Scored) -> list[str]:
+    """One system: every figure with its interval, then calibration and faithfulness."""
     failed = f", {scored.failed} failed" if scored.failed else ""
-    lines = [f"{scored.system.name} on {scored.data.name}: {len(scored.rows)} clips{failed}", *aligned(rows)]
+    head = f"{scored.system.name} on {scored.data.name}: {len(scored.rows)} clips{failed}"
+    lines = [head, *aligned(figure_rows(scored))]
     if scored.calibration is not None:
         found = scored.calibration
         lines.append(f"calibration error {with_interval(found.ece)} % over {found.items} clips")
-    if faithful and scored.faithfulness is not None:
+    if scored.faithfulness is not None:
         lines += ["", *faithfulness_lines(scored.faithfulness)]
     return lines
 
 
-def faithfulness_lines(found: Faithfulness) -> list[str]:
-    """How many statements of each kind were right."""
+def faithfulness_rows(found: Faithfulness) -> list[tuple[str, ...]]:
+    """The cells that say how many statements of each kind were right, header first."""
     rows = [("statements", "right, %", "95 % interval", "checked", "per answer", "by chance, %")]
     for name, rate in found.rates.items():
         if not rate.stated:
@@ -113,10 +119,17 @@ def faithfulness_lines(found: Faithfulness) -> list[str]:
                 percent(rate.by_chance),
             )
         )
-    return [
-        *aligned(rows),
-        f"without any fault: {with_interval(found.without_fault)} % of {found.answers} answers",
-    ]
+    return [*rows]
+
+
+def faithfulness_lines(found: Faithfulness) -> list[str]:
+    """How many statements of each kind were right, and how many answers have no fault."""
+    return [*aligned(faithfulness_rows(found)), fault_line(found)]
+
+
+def fault_line(found: Faithfulness) -> str:
+    """How many answers have no fault."""
+    return f"without any fault: {with_interval(found.without_fault)} % of {found.answers} answers"
 
 
 def comparison_rows(comparison: Comparison) -> list[tuple[str, ...]]:

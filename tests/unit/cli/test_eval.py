@@ -395,3 +395,34 @@ def test_lists_of_cues_are_matched(run, tmp_path) -> None:
     }
     assert found["auditory"]["f1"] is None
     assert "emotional" in run("cues", path, path).stdout
+
+
+def test_a_folder_is_annotated_and_goes_on(stub, tmp_path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for name in ("b/2.mp4", "a/1.wav", "notes.txt"):
+        (tmp_path / "clips" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "clips" / name).touch()
+
+    def annotate(*more: str) -> Result:
+        line = ["annotate", str(tmp_path / "clips"), "-o", str(tmp_path / "run"), "--parquet", *more]
+        return CliRunner().invoke(root, line)
+
+    first = annotate("--json")
+    assert first.exit_code == 0, first.stderr
+    assert json.loads(first.stdout) == {"run": str(tmp_path / "run"), "clips": 2, "failed": 0}
+    assert stub.asked == ["1", "2"]
+    assert parquet.read_table(tmp_path / "run/outputs.parquet")["id"].to_pylist() == ["a/1.wav", "b/2.mp4"]
+    again = annotate()
+    assert stub.asked == ["1", "2"]
+    assert "0 of 2 clips to ask, 2 done before" in again.stderr
+    assert annotate("--workers", "2").exit_code == 2
+    assert annotate("--question", "labels").exit_code == 2
+    assert CliRunner().invoke(root, ["annotate", str(tmp_path / "none"), "-o", "x"]).exit_code == 2
+
+
+def test_words_alone_are_annotated_from_a_table(stub, table, tmp_path) -> None:
+    line = ["annotate", str(table), "--text-only", "-o", str(tmp_path / "run"), "--limit", "2"]
+    result = CliRunner().invoke(root, line)
+    assert result.exit_code == 0, result.stderr
+    assert "2 clips, 0 failed" in result.stderr
+    assert not (tmp_path / "run/metrics.json").exists()

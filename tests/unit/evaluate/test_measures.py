@@ -238,7 +238,10 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.outside += [
-            name for name, value in attrs if name in ("src", "href", "action") or "//" in (value or "")
+            name
+            for name, value in attrs
+            # The name of SVG's namespace looks like an address; nothing is fetched from it.
+            if name in ("src", "href", "action") or ("//" in (value or "") and name != "xmlns")
         ]
         if tag not in self.VOID:
             self.open.append(tag)

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from emer_edge.errors import DeviceError, InputError, LimitError, MediaError
+from emer_edge.evaluate.carry import carry_out
 from emer_edge.evaluate.outputs import Output
 from emer_edge.evaluate.prosody import Prosody
 from emer_edge.evaluate.run_files import OUTPUTS, RUN, is_run, load_run
-from emer_edge.evaluate.runs import RunFolder, carry_out
+from emer_edge.evaluate.runs import RunFolder
 from tests.support.run_driver import answer, config, rows
 
 ROOT = Path(__file__).resolve().parents[3]
