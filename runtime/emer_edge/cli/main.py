@@ -16,6 +16,7 @@ HOMES = {
     "probe": "emer_edge.cli.probe:probe",
     "eval": "emer_edge.cli.eval:eval_",
     "bridge": "emer_edge.cli.bridge:bridge",
+    "annotate": "emer_edge.cli.annotate:annotate",
     "timeline": "emer_edge.cli.timeline:timeline",
     "packs": "emer_edge.cli.packs:packs",
     "serve": "emer_edge.cli.serve:serve",
