@@ -81,7 +81,10 @@ def install(monkeypatch: pytest.MonkeyPatch, *, without: tuple[str, ...] = ()) -
     modules: dict[str, dict[str, Any]] = {
         "rclpy": {"init": init, "shutdown": shutdown, "create_node": lambda _name, context: node},
         "rclpy.context": {"Context": lambda: graph},
-        "rclpy.executors": {"SingleThreadedExecutor": lambda context: executor},
+        "rclpy.executors": {
+            "SingleThreadedExecutor": lambda context: executor,
+            "ExternalShutdownException": type("ExternalShutdownException", (Exception,), {}),
+        },
         "rclpy.qos": {
             "QoSProfile": lambda **values: values,
             "ReliabilityPolicy": SimpleNamespace(RELIABLE="reliable", BEST_EFFORT="best effort"),

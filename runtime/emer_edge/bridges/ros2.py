@@ -6,6 +6,7 @@ the same.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import threading
 from typing import Any
@@ -19,6 +20,7 @@ from emer_edge.live.events import LiveEvent
 
 NODE_NAME = "emer_edge"
 _DEPTH = 10
+_WAKE_SECONDS = 0.2
 
 
 class RclpyMessages:
@@ -75,6 +77,7 @@ class Ros2Bridge:
         self._executor = self._rclpy.executors.SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
 
     def send(self, event: LiveEvent) -> None:
         """Publish what one event becomes; see `ros_values.event_messages`."""
@@ -101,11 +104,13 @@ class Ros2Bridge:
 
     def close(self) -> None:
         """Stop reading and leave the graph."""
-        self._executor.shutdown()
-        self._rclpy.shutdown(context=self._context)
+        self._stop.set()
         if self._thread is not None:
             self._thread.join(5.0)
+        self._executor.shutdown()
         self._node.destroy_node()
+        if self._context.ok():
+            self._rclpy.shutdown(context=self._context)
 
     def __enter__(self) -> Ros2Bridge:
         return self
@@ -114,8 +119,9 @@ class Ros2Bridge:
         self.close()
 
     def _spin(self) -> None:
-        while self._context.ok():
-            self._executor.spin_once(timeout_sec=0.2)
+        with contextlib.suppress(self._rclpy.executors.ExternalShutdownException):
+            while not self._stop.is_set() and self._context.ok():
+                self._executor.spin_once(timeout_sec=_WAKE_SECONDS)
 
     def _profile(self, reliability: str, depth: int) -> Any:
         qos = self._qos
