@@ -118,7 +118,7 @@ def made_clip(folder: Path, cell: Cell, seed: int) -> Path:
     segments = [_segment(folder, piece, number) for number in order(pieces, seed)]
     with _written(path) as fresh, av.open(str(fresh), "w") as container:
         with av.open(str(segments[0])) as first:
-            video = container.add_stream_from_template(first.streams.video[0])
+            video = container.add_stream_from_template(first.streams.video[0], opaque=True)
         audio = container.add_stream(codec.sound, rate=48_000 if codec.sound == "libopus" else 44_100)
         audio.layout = "stereo"
         _write_sound(container, audio, cell, seed)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -157,14 +158,18 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "tokens ours": lambda: ours.tokens(ids(options.prompt), options.tokens),
     }
     seconds: dict[str, list[float]] = {name: [] for name in (*cases, "first question", "second question")}
-    for _ in range(options.runs + 1):
-        for name, case in cases.items():
-            seconds[name].append(case())
+    for number in range(options.runs + 1):
+        names = list(cases)
+        shift = number % len(names)  # who begins changes, so that nobody always follows the same other one
+        for name in [*names[shift:], *names[:shift]]:
+            seconds[name].append(cases[name]())
         first, second = ours.second_question(ids(options.prompt), ids(_QUESTION))
         seconds["first question"].append(first)
         seconds["second question"].append(second)
     found = {name: spread(values) for name, values in seconds.items()}
     return {
+        "benchmark": "llm",
+        "command": ["python", "-m", "benchmarks.llm", *sys.argv[1:]],
         "environment": environment(),
         "model": options.model.name,
         "megabytes": round(options.model.stat().st_size / 1e6, 1),
