@@ -86,7 +86,7 @@ async def _serve(settings: ServerSettings, listener: socket.socket) -> int:
 
 def _config(settings: ServerSettings, desk: Desk, metrics: Metrics) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    return uvicorn.Config(
+    config = uvicorn.Config(
         make_app(desk, metrics),
         log_config=None,
         access_log=False,
@@ -100,6 +100,12 @@ def _config(settings: ServerSettings, desk: Desk, metrics: Metrics) -> uvicorn.C
         ssl_certfile=settings.certificate,
         ssl_keyfile=str(settings.certificate_key) if settings.certificate_key else None,
     )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        why = error.strerror or str(error)
+        raise InputError("The certificate or its key can't be used.", why, "Use PEM files.") from error
+    return config
 
 
 class _Server(uvicorn.Server):

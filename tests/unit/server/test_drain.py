@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from tests.support.server_client import Server
 from tests.unit.server.test_worker import wait_for_places
@@ -32,6 +34,20 @@ def test_answers_that_were_begun_end(start: Callable[..., Server], number: int) 
     while _alive(worker):
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_live_sessions_are_closed(start: Callable[..., Server]) -> None:
+    server = start().wait_until_ready()
+    with connect(f"ws://127.0.0.1:{server.port}/v1/live", open_timeout=20) as line:
+        line.send("{}")
+        assert "session" in line.recv(timeout=20)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as closed:
+            line.recv(timeout=20)
+        assert closed.value.rcvd.code == 1012  # type: ignore[union-attr]
+    assert server.process.wait(15) == 0
+    assert time.monotonic() - began < 15
 
 
 def test_an_answer_that_takes_too_long_is_cut_off(start: Callable[..., Server]) -> None:
