@@ -18,16 +18,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.numpy import save_file
 
-from emer_edge.errors import InputError, LimitError, OutputError
+from emer_edge.errors import InputError, OutputError
 from emer_edge.limits import Limits
 from emer_edge.packs.manifest import PACK_NAME
 from emer_edge.packs.verify import verify_pack
 from emer_edge.proof import REFERENCE
 from emer_export.artefacts import Artefact, Report, State
-from emer_export.encoders import EncoderSource
+from emer_export.encoder_artefacts import ENCODER_PRECISIONS, SCRATCH, encoder_artefacts
 from emer_export.engines import engine_artefacts, with_engines
 from emer_export.llm import LlmWords, convert_llm, llm_bytes
 from emer_export.manifests import (
@@ -37,21 +36,17 @@ from emer_export.manifests import (
     Wish,
     build_manifest,
     card_text,
-    encoder_path,
     licence_text,
     llm_path,
 )
-from emer_export.onnx import SINGLE_FILE_BYTES, HalfPrecision, export_onnx, quantize_onnx
 from emer_export.pack import describe_file, replace_folder, write_fusion, write_manifest
 from emer_export.sources import Sources, identity
 
-ENCODER_PRECISIONS = ("fp32", "fp16", "int8")
 _FORMAT = 1
 """Raise it when the same sources would give other artefacts: nothing older is then reused."""
 # Seconds for a thousand million weights on two cores, from exports at full size.
-_ENCODER_SECONDS, _PLAIN_SECONDS, _MIXED_SECONDS = 130.0, 40.0, 110.0
+_PLAIN_SECONDS, _MIXED_SECONDS = 40.0, 110.0
 _STATE = "export-state.json"
-_SCRATCH = "scratch"
 _TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "gguf", "llama-cpp-python")
 
 
@@ -101,56 +96,13 @@ def make_plan(sources: Sources, wish: Wish, folder: Path) -> Plan:
     artefacts: list[Artefact] = []
     manifest = build_manifest(sources, wish)
     for part, encoder in (("vision", sources.vision), ("audio", sources.audio)):
-        rows = manifest["encoders"][part]["files"][wish.precisions[0]]["input"]["shape"]
-        artefacts += _encoder_artefacts(part, encoder, wish.precisions, tuple(rows))
+        artefacts += encoder_artefacts(part, encoder, wish, manifest)
     fusion_bytes = sum(array.nbytes for array in sources.fusion.state.values())
     if sources.fusion.state:
         artefacts.append(Artefact(FUSION, fusion_bytes, lambda to, _: write_fusion(sources.fusion.state, to)))
     artefacts += [_llm_artefact(sources, name) for name in dict.fromkeys(wish.quantisations)]
     artefacts += engine_artefacts(manifest, wish, artefacts)
     return Plan(sources, wish, folder, manifest, tuple(artefacts))
-
-
-def _encoder_artefacts(
-    part: str, encoder: EncoderSource, precisions: tuple[str, ...], shape: tuple[int, ...]
-) -> Iterator[Artefact]:
-    full = encoder_path(part, "fp32")
-    if "fp32" not in precisions and "int8" in precisions:
-        full = f"{_SCRATCH}/{full}"
-    plain, half, eight = (
-        encoder.items * 4,
-        encoder.items * 2,
-        encoder.matrix_items + (encoder.items - encoder.matrix_items) * 4,
-    )
-
-    largest = half if precisions == ("fp16",) else plain
-    if largest > SINGLE_FILE_BYTES:
-        raise LimitError(
-            f"The {part} encoder is too large for one ONNX file.",
-            f"It needs {largest / 1e9:.1f} GB; a file holds 2 GiB.",
-            "Use a smaller encoder, or --precision fp16 alone.",
-        )
-    seconds = 5 + _ENCODER_SECONDS * encoder.items / 1e9
-
-    def export(to: Path, *, in_half: bool) -> None:
-        module = encoder.load()
-        export_onnx(
-            HalfPrecision(module) if in_half else module,
-            torch.zeros(shape),
-            to,
-            encoder.graph.input_name,
-            "embeddings",
-        )
-
-    if "fp32" in precisions or "int8" in precisions:
-        whole = "fp32" in precisions
-        yield Artefact(full, plain, lambda to, _: export(to, in_half=False), whole, seconds=seconds)
-    if "fp16" in precisions:
-        path = encoder_path(part, "fp16")
-        yield Artefact(path, half, lambda to, _: export(to, in_half=True), seconds=seconds)
-    if "int8" in precisions:
-        path = encoder_path(part, "int8")
-        yield Artefact(path, eight, lambda to, _: quantize_onnx(to.parent / full, to), seconds=seconds)
 
 
 def _llm_artefact(sources: Sources, quantisation: str) -> Artefact:
@@ -193,8 +145,8 @@ def make_artefacts(plan: Plan, report: Report) -> tuple[Path, tuple[str, ...]]:
         gc.collect()
         row = describe_file(beside, path) if artefact.kept else {"path": artefact.path, "size_bytes": 0}
         state.add({**row, "stamp": artefact.stamp, "facts": facts})
-    shutil.rmtree(beside / _SCRATCH, ignore_errors=True)
-    state.forget(_SCRATCH)
+    shutil.rmtree(beside / SCRATCH, ignore_errors=True)
+    state.forget(SCRATCH)
     seal(plan, {})
     return beside, reused
 

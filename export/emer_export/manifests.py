@@ -9,6 +9,7 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from emer_edge.limits import Limits
@@ -36,6 +37,8 @@ class Wish:
     channel_order: str | None = None
     version: str = "1.0.0"
     engines: tuple[EngineWish, ...] = ()
+    calibrate: tuple[Path, ...] = ()
+    """Clips that the scales of `int8-calibrated` are measured on."""
 
 
 def encoder_path(part: str, precision: str) -> str:

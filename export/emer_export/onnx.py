@@ -49,7 +49,7 @@ def export_onnx(
         )
     beside = path.with_name(path.name + ".partial")
     module.eval()
-    with torch.inference_mode(), _without_chatter():
+    with torch.inference_mode(), without_chatter():
         program = torch.onnx.export(
             module,
             (example,),
@@ -106,7 +106,7 @@ def quantize_onnx(source: Path, path: Path) -> None:
 
     beside = path.with_name(path.name + ".partial")
     try:
-        with _without_chatter():
+        with without_chatter():
             quantize_dynamic(
                 source, beside, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8
             )
@@ -116,7 +116,7 @@ def quantize_onnx(source: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
+def without_chatter() -> Iterator[None]:
     """Keep torch's remarks about torchvision, and ONNX Runtime's about preprocessing, from the user."""
     logging.disable(logging.WARNING)
     try:

@@ -163,6 +163,6 @@ def _label_row(precision: str, pairs: Sequence[_Labels]) -> dict[str, Any]:
         "confidence_difference": max(pair.difference for pair in pairs),
     }
     bounds = []
-    if precision == "int8":
+    if precision.startswith("int8"):
         bounds.append((f"same top label on {INT8_SAME_TOP_LABEL:.0%} of clips", top >= INT8_SAME_TOP_LABEL))
     return judged(row, bounds)

@@ -55,6 +55,7 @@ class Request:
     channel_order: str | None = None
     force: bool = False
     engines: tuple[EngineWish, ...] = ()
+    calibrate: tuple[Path, ...] = ()
 
 
 def plan_export(request: Request) -> Plan:
@@ -74,6 +75,7 @@ def plan_export(request: Request) -> Plan:
         look=request.look,
         channel_order=request.channel_order,
         engines=request.engines,
+        calibrate=request.calibrate,
     )
     return make_plan(_open(family, paths), wish, request.out)
 

@@ -90,7 +90,7 @@ class Session:
                 "llm": pool.submit(self._llm),
             }
             if frames.source == "faces":
-                loading["detector"] = pool.submit(self._detector)
+                loading["detector"] = pool.submit(open_detector, self.threads)
         try:
             self.llm: Llm = loading["llm"].result()
             self.vision = VisionEncoder(
@@ -192,17 +192,6 @@ class Session:
             return mine[0]  # which says in what it differs
         return fits
 
-    def _detector(self) -> Detector:
-        path = face_detector.detector_path()
-        # Faces are looked for on the CPU whatever the device: frames are there, and the network is small.
-        network = OnnxNetwork(
-            path,
-            TensorSpec(face_detector.INPUT, "uint8", (None, 3, None, None)),
-            [TensorSpec(name, "float32", (None, None, None, None)) for name in face_detector.OUTPUTS],
-            threads=self.threads,
-        )
-        return network.run
-
     def _llm(self) -> Llm:
         llm = self.manifest.llm
         return Llm(
@@ -222,6 +211,18 @@ class Session:
             self.vision.close()
             self.audio.close()
             self.detector = None
+
+
+def open_detector(threads: int) -> Detector:
+    """The face detector that comes with the package."""
+    # Faces are looked for on the CPU whatever the device: frames are there, and the network is small.
+    network = OnnxNetwork(
+        face_detector.detector_path(),
+        TensorSpec(face_detector.INPUT, "uint8", (None, 3, None, None)),
+        [TensorSpec(name, "float32", (None, None, None, None)) for name in face_detector.OUTPUTS],
+        threads=threads,
+    )
+    return network.run
 
 
 def tensor_pair(file: EncoderFile) -> TensorPair:

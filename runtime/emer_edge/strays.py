@@ -63,7 +63,7 @@ def encoder_row(found: Sequence[Stray], precision: str, pooled: float | None) ->
         "fp32": [(f"relative error <= {FP32_RELATIVE:g}", relative <= FP32_RELATIVE)],
         "fp16": [(f"cosine >= {FP16_COSINE}", cosine >= FP16_COSINE)],
     }.get(precision, [])
-    if precision == "int8" and pooled is not None:
+    if precision.startswith("int8") and pooled is not None:
         bounds = [(f"pooled cosine >= {INT8_COSINE}", pooled >= INT8_COSINE)]
     return judged(row, bounds)
 

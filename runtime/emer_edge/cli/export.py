@@ -67,7 +67,7 @@ def _folder(name: str, what: str) -> Decorator:
     show_default=True,
     callback=_names,
     metavar="LIST",
-    help="Of the encoders: fp32, fp16, int8; several with commas, the default one first.",
+    help="Of the encoders: fp32, fp16, int8, int8-calibrated, int4; several with commas, the default first.",
 )
 @click.option(
     "--quantize",
@@ -77,6 +77,13 @@ def _folder(name: str, what: str) -> Decorator:
     callback=_names,
     metavar="LIST",
     help="Of the language model: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0; the default one first.",
+)
+@click.option(
+    "--calibrate",
+    multiple=True,
+    type=PathText(),
+    metavar="CLIPS",
+    help="Clips, or a folder of them, that the scales of int8-calibrated are measured on.",
 )
 @click.option("--look", metavar="NAME", help="What the checkpoint was trained to see: faces or frames.")
 @click.option(
@@ -105,6 +112,7 @@ def _folder(name: str, what: str) -> Decorator:
 @debug_option
 def export(
     parity: tuple[str, ...],
+    calibrate: tuple[str, ...],
     tensorrt_rtx: tuple[str, ...],
     tensorrt: bool,
     dry_run: bool,
@@ -139,6 +147,7 @@ def export(
     request = exporter.Request(
         out=output,
         parts={"vision": vision, "audio": audio, "llm": llm, "qformer": qformer},
+        calibrate=tuple(Path(clip) for clip in collect_clips(calibrate)) if calibrate else (),
         engines=tuple(exporter.EngineWish(*wish) for wish in wishes),
         **flags,
     )

@@ -98,6 +98,7 @@ def test_flags_become_a_request(exporter: Exporter, call: Callable[..., tuple[in
         "channel_order": None,
         "force": False,
         "engines": (),
+        "calibrate": (),
     }
 
 
