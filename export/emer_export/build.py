@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 
 from emer_edge.errors import InputError, OutputError
 from emer_edge.limits import Limits
-from emer_edge.packs.manifest import PACK_NAME
+from emer_edge.packs.manifest import MANIFEST, PACK_NAME
 from emer_edge.packs.verify import verify_pack
 from emer_edge.proof import REFERENCE
 from emer_export.artefacts import Artefact, Report, State
@@ -145,10 +145,20 @@ def make_artefacts(plan: Plan, report: Report) -> tuple[Path, tuple[str, ...]]:
         gc.collect()
         row = describe_file(beside, path) if artefact.kept else {"path": artefact.path, "size_bytes": 0}
         state.add({**row, "stamp": artefact.stamp, "facts": facts})
-    shutil.rmtree(beside / SCRATCH, ignore_errors=True)
     state.forget(SCRATCH)
+    sweep(plan)
     seal(plan, {})
     return beside, reused
+
+
+def sweep(plan: Plan) -> None:
+    """Remove what is no part of this pack: scratch, files of an earlier wish, halves that a kill left."""
+    wanted = {artefact.path for artefact in plan.artefacts if artefact.kept}
+    wanted |= {LICENCE, CARD, REFERENCE, MANIFEST, _STATE}
+    shutil.rmtree(plan.beside / SCRATCH, ignore_errors=True)
+    for path in plan.beside.rglob("*"):
+        if path.is_file() and path.relative_to(plan.beside).as_posix() not in wanted:
+            path.unlink()
 
 
 def seal(plan: Plan, parity: Mapping[str, Any], reference: Mapping[str, Any] | None = None) -> None:

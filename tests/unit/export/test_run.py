@@ -21,6 +21,7 @@ from emer_edge.proof import repeat_proof  # noqa: E402
 from emer_edge.session import Session  # noqa: E402
 from emer_edge.strays import missed  # noqa: E402
 from emer_export import run  # noqa: E402
+from emer_export.build import sweep  # noqa: E402
 from emer_export.pack import describe_file  # noqa: E402
 from emer_export.run import Request, plan_export, run_export  # noqa: E402
 from tests.data.make_checkpoints import fusion_state, write_pth  # noqa: E402
@@ -154,6 +155,22 @@ def test_other_sources_make_everything_anew(light_mer: Path, tmp_path: Path) -> 
         run_export(plan_export(_request(light_mer, tmp_path / "pack")), interrupt)
     assert made == ["vision.fp32.onnx"]
     assert not (beside / "vision.fp32.onnx").exists()
+
+
+def test_what_a_kill_or_an_earlier_wish_left_is_swept_out(light_mer: Path, tmp_path: Path) -> None:
+    plan = plan_export(_request(light_mer, tmp_path / "pack"))
+    (plan.beside / "scratch").mkdir(parents=True)
+    kept = ["vision.fp32.onnx", "llm.Q8_0.gguf", "export-state.json", "reference.safetensors"]
+    left = [
+        "vision.int8.onnx",
+        "audio.fp32.onnx.partial",
+        ".llm.Q8_0.gguf.unchecked",
+        "scratch/vision.fp32.onnx",
+    ]
+    for name in (*kept, *left, "vision.fp16.tensorrt-rtx.engine"):
+        (plan.beside / name).write_bytes(b"x")
+    sweep(plan)
+    assert sorted(path.name for path in plan.beside.iterdir()) == sorted(kept)
 
 
 def test_a_pack_that_strays_is_not_put_into_its_place(
