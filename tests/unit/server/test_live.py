@@ -147,7 +147,7 @@ def test_other_origins_may_not_listen(stub: Server) -> None:
 
 
 def test_the_key_may_come_in_the_first_message(start: Callable[..., Server]) -> None:
-    server = start("--api-key", "a-key-of-16-char").wait_until_listening()
+    server = start("--api-key", "a-key-of-16-char").wait_until_ready()
     with opened(server) as line:
         assert received(line)["error"]["kind"] == "KeyRefusedError"
     with opened(server, api_key="a-key-of-16-char") as line:
