@@ -109,7 +109,7 @@ def test_a_killed_worker_costs_no_clip_and_changes_nothing(cluster, tmp_path, si
         carry_out_groups(run, one_by_one(lambda group: ask_rows(reasoner, group, asked)), size)
     wanted = (tmp_path / "one" / OUTPUTS).read_bytes()
 
-    started, told = list[int](), list[str]()
+    started, killed, told = list[int](), list[int](), list[str]()
     with RunFolder(tmp_path / "ray", config, rows) as run:
 
         def answers(groups):
@@ -117,7 +117,8 @@ def test_a_killed_worker_costs_no_clip_and_changes_nothing(cluster, tmp_path, si
                 answer_on_ray("local", work, groups, None, told.append, started.append)
             ):
                 if place in (2, 2 + 8 // size):  # two of them die, while they work
-                    os.kill(started[-1], signal.SIGKILL)
+                    killed.append(next(pid for pid in reversed(started) if pid not in killed))
+                    os.kill(killed[-1], signal.SIGKILL)
                 yield outputs
 
         assert carry_out_groups(run, answers, size) == CLIPS
@@ -126,6 +127,7 @@ def test_a_killed_worker_costs_no_clip_and_changes_nothing(cluster, tmp_path, si
     ids = Counter(json.loads(line)["id"] for line in wanted.splitlines())
     assert len(ids) == CLIPS
     assert set(ids.values()) == {1}
+    assert len(killed) == 2
     assert len(told) >= 1
     assert len(started) >= 3
 
