@@ -59,7 +59,8 @@ details{background:var(--card);border:1px solid var(--line);border-radius:10px;m
 padding:0 1.1rem;box-shadow:var(--shade)}summary{cursor:pointer;padding:.75rem 0;font-weight:600}
 details[open] summary{border-bottom:1px solid var(--line);margin-bottom:1rem}
 details .card{box-shadow:none}
-@media (max-width:36rem){main{padding:1rem .75rem 2rem}h1{font-size:1.35rem}.card{padding:.85rem .8rem}
+@media (max-width:36rem){main{padding:1rem .75rem 2rem}th,td{padding:.4rem .45rem;font-size:.84rem}
+h1{font-size:1.35rem}.card{padding:.85rem .8rem}
 .tiles{grid-template-columns:repeat(2,1fr);gap:.6rem}.tiles b{font-size:1.35rem}
 .bars{grid-template-columns:1fr 3.2rem}.bars .name{grid-column:1/3;margin-bottom:-.3rem}
 table.facts td,table.facts td:first-child{display:block;width:auto;padding:.1rem 0;border:0}
