@@ -36,21 +36,30 @@ def main(endpoint: str = ENDPOINT) -> None:
     """Send six seconds of a grey picture, a tone and three sentences in real time."""
     with connect(endpoint) as session:
         session.declare_subscriber("emer-edge/event/*", show)
-        time.sleep(0.5)  # let the two sides learn of each other's keys
+        # Of frames one may be lost where the way is narrow; sound and words wait for room.
+        frames = session.declare_publisher("emer-edge/in/frame")
+        sound, words = (
+            session.declare_publisher(
+                f"emer-edge/in/{name}", congestion_control=zenoh.CongestionControl.BLOCK
+            )
+            for name in ("audio", "text")
+        )
+        while not all(one.matching_status.matching for one in (frames, sound, words)):
+            time.sleep(0.05)  # until the bridge listens
         begin = time.monotonic()
         for count in range(round(SECONDS / STEP) + 1):
             pts = round(count * STEP, 6)
             time.sleep(max(0.0, begin + pts - time.monotonic()))
             frame = np.full((120, 160, 3), 40 + count, np.uint8)
             facts = {"format": "rgb8", "width": 160, "height": 120, "pts_seconds": pts}
-            session.put("emer-edge/in/frame", frame.tobytes(), attachment=json.dumps(facts))
+            frames.put(frame.tobytes(), attachment=json.dumps(facts))
             times = pts + np.arange(int(RATE * STEP)) / RATE
             tone = (3000 * np.sin(2 * np.pi * 220 * times)).astype("<i2")
             facts = {"sample_rate": RATE, "pts_seconds": pts}
-            session.put("emer-edge/in/audio", tone.tobytes(), attachment=json.dumps(facts))
+            sound.put(tone.tobytes(), attachment=json.dumps(facts))
             if pts in SAID:
                 facts = {"start_seconds": pts, "end_seconds": pts + 0.9}
-                session.put("emer-edge/in/text", SAID[pts].encode(), attachment=json.dumps(facts))
+                words.put(SAID[pts].encode(), attachment=json.dumps(facts))
         time.sleep(2.0)  # the last states are on their way
         for reply in session.get("emer-edge/state"):
             print(reply.ok.payload.to_string(), flush=True)

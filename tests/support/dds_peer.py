@@ -77,7 +77,7 @@ def main(domain_id: int, count: int) -> None:
     header = Header(Time(1_700_000_000, 500_000_000), "camera")
     pixels = [10, 20, 30] * 6
     got: dict[str, list[Any]] = {"expressions": [], "texts": [], "events": []}
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while time.monotonic() < end and len(got["expressions"]) < count:
         images.write(Image(header, 2, 3, "bgr8", 0, 9, pixels))
         sound.write(AudioData([1, 0, 255, 255]))

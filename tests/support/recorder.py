@@ -36,7 +36,7 @@ class Recorder:
             self.questions.append(question)
             self.changed.notify_all()
 
-    def wait(self, *, frames: int = 0, sound: int = 0, words: int = 0, seconds: float = 20.0) -> bool:
+    def wait(self, *, frames: int = 0, sound: int = 0, words: int = 0, seconds: float = 60.0) -> bool:
         """Wait until so many have come; whether they have."""
         with self.changed:
             return self.changed.wait_for(

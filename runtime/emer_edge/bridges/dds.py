@@ -19,13 +19,13 @@ from emer_edge.live.events import LiveEvent
 
 LOCAL = (
     "<CycloneDDS><Domain Id='any'><General><Interfaces>"
-    "<NetworkInterface address='127.0.0.1' multicast='false'/></Interfaces>"
-    "<AllowMulticast>false</AllowMulticast>"
+    "<NetworkInterface address='127.0.0.1'/></Interfaces><AllowMulticast>spdp</AllowMulticast>"
     "<MaxMessageSize>65500B</MaxMessageSize><FragmentSize>60000B</FragmentSize></General><Discovery>"
     "<ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>"
+    "<SPDPInterval>2s</SPDPInterval>"
     "<Peers><Peer address='127.0.0.1'/></Peers></Discovery></Domain></CycloneDDS>"
 )
-"""Cyclone's configuration for this machine alone: loopback, found without multicast."""
+"""Cyclone's configuration for this machine alone: loopback, found with and without multicast there."""
 _DEPTH = 10
 _WAKE_SECONDS = 0.2
 

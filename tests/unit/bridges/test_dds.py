@@ -37,12 +37,12 @@ def test_two_processes_exchange_what_ros_would() -> None:
         )
         try:
             assert recorder.wait(frames=1, sound=1, words=1), inputs
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while peer.poll() is None and time.monotonic() < deadline:
                 bridge.send(reasoned)
                 bridge.send(told)
                 time.sleep(0.05)
-            out, _ = peer.communicate(timeout=20)
+            out, _ = peer.communicate(timeout=60)
         finally:
             peer.kill()
             peer.wait()
@@ -81,3 +81,32 @@ def test_what_can_not_be_decoded_is_counted() -> None:
     assert _taken(Broken(), inputs) == []
     assert inputs.counts == {"refused": 1}
     assert "UnicodeDecodeError" in str(inputs.last_error)
+
+
+LOOKER = """
+import sys, time
+from cyclonedds.builtin import BuiltinDataReader, BuiltinTopicDcpsPublication
+from cyclonedds.domain import Domain, DomainParticipant
+domain = Domain(int(sys.argv[1]), sys.argv[2])
+participant = DomainParticipant(int(sys.argv[1]))
+reader, end = BuiltinDataReader(participant, BuiltinTopicDcpsPublication), time.monotonic() + 60
+while time.monotonic() < end:
+    for found in reader.take(100):
+        if found.sample_info.valid_data and found.topic_name.endswith("/expression"):
+            sys.exit(print(found.topic_name, found.type_name))
+    time.sleep(0.05)
+"""
+LOOPBACK = "<General><Interfaces><NetworkInterface address='127.0.0.1'/></Interfaces></General>"
+PEERS = "<Discovery><ParticipantIndex>auto</ParticipantIndex><Peers><Peer address='localhost'/></Peers></Discovery>"
+
+
+@pytest.mark.parametrize("settings", [LOOPBACK, LOOPBACK + PEERS], ids=["multicast", "peers"])
+def test_whoever_stays_on_loopback_finds_the_bridge(settings: str) -> None:
+    domain = DOMAIN + (10 if PEERS in settings else 11)
+    config = f"<CycloneDDS><Domain>{settings}</Domain></CycloneDDS>"
+    with DdsBridge(RosOptions(Topics("f1"), domain_id=domain)):
+        done = subprocess.run(
+            [sys.executable, "-c", LOOKER, str(domain), config],
+            capture_output=True, text=True, timeout=90, check=False,
+        )  # fmt: skip
+    assert done.stdout == "rt/humans/faces/f1/expression hri_msgs::msg::dds_::Expression_\n", done.stderr

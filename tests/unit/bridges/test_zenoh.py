@@ -45,7 +45,7 @@ def peer(endpoint: str, bridge: ZenohBridge) -> Iterator[Any]:
         yield session
 
 
-def wait(condition: Any, seconds: float = 10.0) -> None:
+def wait(condition: Any, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it took too long"
