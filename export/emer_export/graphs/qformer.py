@@ -41,7 +41,7 @@ class QFormer(nn.Module):
     def forward(self, queries: Tensor, read: Tensor) -> Tensor:
         """Nothing is masked: every query sees every query and everything that is read."""
         x = self.bert.embeddings["LayerNorm"](queries)
-        for layer in self.bert.encoder["layer"]:  # type: ignore[union-attr]
+        for layer in self.bert.encoder["layer"]:  # type: ignore[attr-defined]
             x = layer(x, read)
         return x
 

@@ -1,6 +1,7 @@
 """The traps of AffectGPT's published code, each with a test that fails if an exported pack falls into it.
 
-Not here, because their graphs are not: ImageBind's extra key and value, EVA's 39 blocks.
+Traps 10 and 11, ImageBind's extra key and value and EVA's 39 blocks without a bias of the keys and a last norm,
+are those of AffectGPT 2023: test_emer_graphs.py and test_emer.py.
 """
 
 from __future__ import annotations
