@@ -97,7 +97,10 @@ while time.monotonic() < end:
     time.sleep(0.05)
 """
 LOOPBACK = "<General><Interfaces><NetworkInterface address='127.0.0.1'/></Interfaces></General>"
-PEERS = "<Discovery><ParticipantIndex>auto</ParticipantIndex><Peers><Peer address='localhost'/></Peers></Discovery>"
+PEERS = (
+    "<Discovery><ParticipantIndex>auto</ParticipantIndex>"
+    "<Peers><Peer address='localhost'/></Peers></Discovery>"
+)
 
 
 @pytest.mark.parametrize("settings", [LOOPBACK, LOOPBACK + PEERS], ids=["multicast", "peers"])
