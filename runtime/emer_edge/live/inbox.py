@@ -25,6 +25,7 @@ from emer_edge.live.plan import Plan
 What = Literal["frames", "audio", "text", "hops", "reasonings"]
 COPY_BYTES = 3_200_000
 """A frame that may still be written to is copied; of a larger one only every second, third ... row."""
+_SPARES = 3
 _TEXTS = 256
 _ASKS = 8
 
@@ -107,6 +108,7 @@ class Inbox:
         }
         self._dropped: dict[tuple[Cause, What], tuple[int, float]] = {}
         self.counts: Counter[str] = Counter()
+        self.copies = Copies()
         self._off: Kind | None = None
         self._closed = self._flushing = False
         self._epoch = 0
@@ -136,7 +138,7 @@ class Inbox:
                 self._note("skipped_modality", "frames", 1, pts)
                 return
         pixels = make()
-        kept = _own(pixels)
+        kept = self.copies.own(pixels)
         self._put(Item("frames", epoch, origin, pts, pts, kept, now, slot=slot, height=pixels.shape[0]), 1.0)
 
     def push_audio(self, pcm: NDArray[Any], sample_rate: int, pts: float | None) -> None:
@@ -256,6 +258,8 @@ class Inbox:
         for index, item in enumerate(self._items):
             if item.what == what:
                 del self._items[index]
+                if what == "frames":
+                    self.copies.give_back(item.payload)
                 load.waiting -= item.end - item.start if what == "audio" else 1.0
                 named: What = "reasonings" if item.what == "ask" else item.what
                 self._note("queue_full", named, 1, item.start)
@@ -292,11 +296,32 @@ class Inbox:
             raise InputError("This live session is closed.", todo="Open another with reasoner.live().")
 
 
-def _own(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The frame itself where nobody can change it any more, else a copy of all rows or of every n-th."""
-    if _is_settled(pixels):
-        return pixels
-    return pixels[:: -(-pixels.nbytes // COPY_BYTES)].copy()
+class Copies:
+    """Copies of frames, in arrays that are used again: new memory costs more than what is written into it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._spare: list[NDArray[np.uint8]] = []
+        self._lent: set[int] = set()
+
+    def own(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The frame itself where nobody can change it any more, else a copy of all rows or of every n-th."""
+        if _is_settled(pixels):
+            return pixels
+        rows = pixels[:: -(-pixels.nbytes // COPY_BYTES)]
+        with self._lock:
+            fitting = [i for i, spare in enumerate(self._spare) if spare.shape == rows.shape]
+            copy = self._spare.pop(fitting[0]) if fitting else np.empty(rows.shape, np.uint8)
+            self._lent.add(id(copy))
+        np.copyto(copy, rows)
+        return copy
+
+    def give_back(self, pixels: NDArray[np.uint8]) -> None:
+        """Take back what `own` gave; a frame of the caller's own is left alone."""
+        with self._lock:
+            if id(pixels) in self._lent:
+                self._lent.discard(id(pixels))
+                self._spare = [*self._spare[-_SPARES:], pixels]
 
 
 def _is_settled(array: NDArray[Any]) -> bool:

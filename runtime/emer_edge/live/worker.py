@@ -161,7 +161,7 @@ class Worker:
             return
         if item.what in ("frames", "audio"):
             if item.epoch < self._epoch:
-                self._inbox.note("late", item.what, 1, item.start)
+                self._drop_late(item)
                 return
             if item.epoch > self._epoch:
                 self._finish()
@@ -169,7 +169,13 @@ class Worker:
             kind: Kind = "frames" if item.what == "frames" else "audio"
             self._ends[kind] = max(self._ends.get(kind, item.end), item.end)
         if not self._windows.take(item):
-            self._inbox.note("late", item.what, 1, item.start)
+            self._drop_late(item)
+        elif item.what == "frames":
+            self._inbox.copies.give_back(item.payload)
+
+    def _drop_late(self, item: Item) -> None:
+        assert item.what != "ask"
+        self._inbox.note("late", item.what, 1, item.start)
 
     def _restart(self, epoch: int, origin: float) -> None:
         self._epoch, self._origin, self._finished_at = epoch, origin, 0.0
