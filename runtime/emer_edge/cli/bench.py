@@ -10,7 +10,7 @@ import click
 
 from emer_edge.cli.border import debug_option
 from emer_edge.cli.options import PathText, engine_options
-from emer_edge.cli.terminal import Terminal, one_line, put
+from emer_edge.cli.terminal import Terminal, put, safe
 
 
 class _RunByDefault(click.Group):
@@ -131,7 +131,45 @@ def run(clips: tuple[str, ...], scenarios: tuple[str, ...], **flags: Any) -> int
     if as_json:
         put(to_text(result))
     else:
-        put("".join(f"{one_line(line)}\n" for line in lines(result)))
+        put("".join(f"{safe(line)}\n" for line in lines(result)))
+    return 0
+
+
+@bench.command(short_help="Set result files side by side.")
+@click.argument("files", nargs=-1, required=True, type=PathText(), metavar="FILE...")
+@click.option(
+    "-o", "--output", type=PathText(), metavar="DIR", help="Write compare.html and every plot as SVG."
+)
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@debug_option
+def compare(files: tuple[str, ...], output: str | None, force: bool, as_json: bool) -> int:
+    """Set result files side by side: a column by device, rate and latency, and what their settings differ in.
+
+    \b
+    Examples:
+      emer-edge bench compare laptop.json orin.json
+      emer-edge bench compare *.json -o page
+      emer-edge bench compare laptop.json --json
+    """
+    import json
+
+    from emer_edge.atomic import write_text_atomic
+    from emer_edge.bench.compare import differences, table, text_table
+    from emer_edge.bench.page import page, plots
+    from emer_edge.bench.result import read_result
+
+    results = [read_result(path) for path in files]
+    if output:
+        folder = Path(output)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text_atomic(folder / "compare.html", page(results), overwrite=force)
+        for name, drawn in plots(results).items():
+            write_text_atomic(folder / f"{name}.svg", drawn + "\n", overwrite=force)
+    if as_json:
+        put(json.dumps({"table": table(results), "differences": differences(results)}) + "\n")
+    else:
+        put("".join(f"{safe(line)}\n" for line in text_table(results)))
     return 0
 
 

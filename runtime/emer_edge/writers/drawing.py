@@ -1,7 +1,7 @@
 """The pencil of every plot: SVG text with a title and words. Knows no figure and no axis.
 
-Colours are classes (`ink`, `soft`, `on`, `bar`, `cell`, `rule`), so that a page can follow the reader's choice
-of light or dark; a picture that stands alone carries `STYLE`. Every word is escaped; nothing points outside.
+Colours are classes (`ink`, `soft`, `on`, `bar`, `cell`, `rule`), so that a page can follow the wish for
+light or dark; a picture that stands alone carries `STYLE`. Every word is escaped; nothing points outside.
 """
 
 from __future__ import annotations
