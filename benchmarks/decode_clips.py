@@ -119,13 +119,13 @@ def made_clip(folder: Path, cell: Cell, seed: int) -> Path:
     with _written(path) as fresh, av.open(str(fresh), "w") as container:
         with av.open(str(segments[0])) as first:
             video = container.add_stream_from_template(first.streams.video[0], opaque=True)
-        audio = container.add_stream(codec.sound, rate=48_000 if codec.sound == "libopus" else 44_100)
+        audio: Any = container.add_stream(codec.sound, rate=48_000 if codec.sound == "libopus" else 44_100)
         audio.layout = "stereo"
         _write_sound(container, audio, cell, seed)
         for number, segment in enumerate(segments):
             with av.open(str(segment)) as inside:
                 for packet in inside.demux(video=0):
-                    if packet.dts is None:
+                    if packet.dts is None or packet.pts is None:
                         continue
                     shift = round(number * piece.seconds / packet.time_base)
                     packet.stream, packet.pts, packet.dts = video, packet.pts + shift, packet.dts + shift
@@ -165,7 +165,9 @@ def _segment(folder: Path, piece: Cell, number: int) -> Path:
         return path
     os.environ.setdefault("SVT_LOG", "1")  # the encoder of AV1 tells its settings otherwise
     with _written(path) as fresh, av.open(str(fresh), "w") as container:
-        video = container.add_stream(codec.encoder, rate=RATE, options={"g": str(piece.gop), **codec.options})
+        video: Any = container.add_stream(
+            codec.encoder, rate=RATE, options={"g": str(piece.gop), **codec.options}
+        )
         video.width, video.height, video.pix_fmt = piece.width, piece.height, "yuv420p"
         video.codec_context.thread_count = 1  # the same bytes on every machine
         for at, planes in enumerate(pictures(piece, number)):

@@ -87,7 +87,7 @@ def floor_job(threads: int) -> Job:
             stream = container.streams.video[0]
             codec = stream.codec_context.name
             packets = [packet for packet in container.demux(stream) if packet.size]
-            rows = [Packet(p.pts, p.is_keyframe, is_reference(codec, bytes(p))) for p in packets]
+            rows = [Packet(p.pts or 0, p.is_keyframe, is_reference(codec, bytes(p))) for p in packets]
             chosen = [packets[place] for place in needed(rows, item[1])]
             extradata, known = stream.codec_context.extradata, stream.codec_context.codec
             watch = Stopwatch()

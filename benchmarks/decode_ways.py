@@ -10,7 +10,7 @@ one pass for PyAV and decord, INTER_AREA for OpenCV, torch's uint8 bicubic for t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,8 @@ class Ours(Decoder):
 
         if backend == "native" and not is_built():
             raise Absent("this build has no native decoder")
-        self._open = lambda path: open_media(path, Limits(), backend=backend)  # type: ignore[arg-type]
-        self._spec = lambda count: FrameSpec(count=count, mean=MEAN, std=STD)
+        self._open: Any = lambda path: open_media(path, Limits(), backend=backend)  # type: ignore[arg-type]
+        self._spec: Any = lambda count: FrameSpec(count=count, mean=MEAN, std=STD)
         self._sound_spec = AudioSpec(SOUND_RATE, max_seconds=SOUND_SECONDS)
 
     def frames(self, path: Path, count: int) -> Any:
@@ -161,7 +161,8 @@ class PyavSeek(PyavSequential):
             keys = sorted(pts for pts, is_key in index if is_key)
             plan = [stamps[ordinal] for ordinal in ordinals(len(stamps), count)]
             kept: dict[int, NDArray[np.uint8]] = {}
-            here, frames = None, iter(())
+            here: int | None = None
+            frames: Iterator[Any] = iter(())
             for target in sorted(set(plan)):
                 key = max((key for key in keys if key <= target), default=keys[0])
                 if here is None or key > here:

@@ -64,8 +64,9 @@ class Reference:
     """
 
     def __init__(self, models: Models, precision: str, compiled: bool, threads: int) -> None:
-        import transformers
+        import transformers as untyped
 
+        transformers: Any = untyped
         transformers.logging.set_verbosity_error()
         torch.set_num_threads(threads)
         self.dtype, self.compiled = getattr(torch, precision), compiled
@@ -109,17 +110,18 @@ class Reference:
         """The prompt as embeddings [1, n, width], the soft tokens laid over their markers."""
         text = _PROMPT.format(subtitle=subtitle, question=QUESTIONS[question]) + begun
         ids = torch.tensor(self.tokenizer.encode(text, add_special_tokens=False))
-        places = {
-            "multi": ids == self.tokenizer.convert_tokens_to_ids("<MultiHere>"),
-            "audio": ids == self.tokenizer.convert_tokens_to_ids("<AudioHere>"),
-            "vision": ids == self.tokenizer.convert_tokens_to_ids("<FrameHere>"),
+        places: dict[str, Tensor] = {
+            "multi": ids.eq(self.tokenizer.convert_tokens_to_ids("<MultiHere>")),
+            "audio": ids.eq(self.tokenizer.convert_tokens_to_ids("<AudioHere>")),
+            "vision": ids.eq(self.tokenizer.convert_tokens_to_ids("<FrameHere>")),
         }
         for place in places.values():
             ids = ids.masked_fill(place, 0)
         rows = self.llm.get_input_embeddings()(ids)
         for name, place in places.items():
             rows[place] = soft[name].to(rows.dtype)
-        return rows[None]
+        laid: Tensor = rows[None]
+        return laid
 
     @torch.inference_mode()
     def first_logits(self, rows: Tensor) -> Tensor:
@@ -132,9 +134,10 @@ class Reference:
         clock = _Clock()
         more: dict[str, Any] = {}
         if self.compiled:
-            from transformers.generation import CompileConfig
+            from transformers import generation
 
-            compile_all = CompileConfig(fullgraph=False, mode="default")
+            compile_all: Any = generation.CompileConfig  # type: ignore[attr-defined]
+            compile_all = compile_all(fullgraph=False, mode="default")
             compile_all._compile_all_devices = True  # transformers compiles on GPUs only otherwise
             more = {"cache_implementation": "static", "compile_config": compile_all}
         out = self.llm.generate(
@@ -176,8 +179,9 @@ class _Audio(nn.Module):
 
 def load_encoders(models: Models, dtype: torch.dtype, compiled: bool) -> tuple[Any, Any]:
     """Both encoders as modules from arrays to embeddings; CLIP's says its `config`."""
-    import transformers
+    import transformers as untyped
 
+    transformers: Any = untyped
     how = {"dtype": dtype, "local_files_only": True}
     # In a whole CLIPModel the width of the projection stands beside the image tower's configuration.
     whole = transformers.CLIPConfig.from_pretrained(models.root / models.vision, local_files_only=True)
@@ -233,4 +237,5 @@ def cut_sound(waveform: Rows, windows: int = 8, seconds: float = 2.0, rate: int 
         view -= view.mean()
         cut.append(view.copy())
     out = np.stack(cut)
-    return ((out - out.mean()) / np.sqrt(out.var() + 1e-7)).astype(np.float32)
+    normal: Rows = ((out - out.mean()) / np.sqrt(out.var() + 1e-7)).astype(np.float32)
+    return normal

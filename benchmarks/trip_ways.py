@@ -85,7 +85,7 @@ def _look(session: Any, path: str, words: str) -> Figures:
     prompt = build_prompt(
         session.template, set(seen.used.modalities), seen.used.subtitle, question, llm.tokenize
     )
-    rows = llm.lay(layout([*prompt.prefix, *prompt.tail], llm.tokenize, seen.soft, bos=None))
+    rows = llm.lay(layout((*prompt.prefix, *prompt.tail), llm.tokenize, seen.soft, bos=None))
     n = len(rows)
     llm.decode(rows, range(n), [(0,)] * n, [False] * (n - 1) + [True])
     return {
