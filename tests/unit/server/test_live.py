@@ -16,7 +16,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -167,6 +167,7 @@ def test_pictures_are_decoded_and_checked(jpeg: bytes) -> None:
             decode_jpeg(wrong, Limits())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_message_or_an_input_error(data: bytes) -> None:
     for parse, given_ in ((parse_binary, data), (parse_text, data.decode("latin-1"))):
@@ -174,6 +175,7 @@ def test_any_bytes_are_a_message_or_an_input_error(data: bytes) -> None:
             assert parse(given_).what  # type: ignore[operator]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_picture_or_an_emer_error(data: bytes) -> None:
     head = b"\xff\xd8\xff\xc0" + struct.pack(">HBHH", 17, 8, 16, 16)
