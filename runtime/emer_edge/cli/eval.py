@@ -48,7 +48,6 @@ def run(**flags: Any) -> int:
     Examples:
       emer-edge eval run gt-eng.csv --text-only -o runs/nano-emer-v1
       emer-edge eval run meld-process --as meld --split test --media meld-process/subvideo -o runs/meld
-      emer-edge eval run clips.csv --media clips/ --only voice --pack my-pack -o runs/voice
       emer-edge eval run clips.csv --media /nfs/clips --ray 10.0.0.5:6379 --at-once 8 -o runs/all
     """
     from emer_edge.cli.carrying import Request
