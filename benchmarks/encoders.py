@@ -155,7 +155,8 @@ def ways(options: argparse.Namespace) -> list[Way]:
     for name, make in (("ONNX Runtime", onnx_runtime), ("OpenVINO", openvino)):
         for precision in ("fp32", "fp16", "int8"):
             rows.append(Way(f"{name} {precision}", job, (make, options.pack, precision, options.threads)))
-    return rows
+    wanted = options.ways.split(",")
+    return [row for row in rows if any(part in row.name for part in wanted)]
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -193,6 +194,7 @@ def main() -> None:
     )
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--models", type=Path)
+    parser.add_argument("--ways", default="", help="only ways whose name holds one of these, by commas")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--samples", type=int, default=7)
     parser.add_argument("--json", type=Path)

@@ -68,6 +68,7 @@ class Reference:
 
         transformers: Any = untyped
         transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
         torch.set_num_threads(threads)
         self.dtype, self.compiled = getattr(torch, precision), compiled
         how = {"dtype": self.dtype, "local_files_only": True}

@@ -19,8 +19,8 @@ from benchmarks.environment import median
 Figures = dict[str, Any]
 Job = Callable[[Any], Figures]
 """Takes an item, returns figures by name; numbers are milliseconds where the name ends in _ms."""
-WAIT_SECONDS = 600.0
-"""A peer that has not answered by then counts as hanging."""
+WAIT_SECONDS = 1800.0
+"""A peer that has not answered by then counts as hanging; the first call of a compiled one takes minutes."""
 
 
 class Absent(Exception):
@@ -86,6 +86,7 @@ class Peer:
             why = f"the process died with code {self._process.exitcode}"
         self.absent = why
         self._process.kill()
+        self._process.join(5)
         return {"error": why}
 
     def close(self) -> None:
@@ -98,6 +99,7 @@ class Peer:
             self._process.join(10)
             if self._process.is_alive():
                 self._process.kill()
+                self._process.join(5)
         self._pipe.close()
 
 
