@@ -44,7 +44,7 @@ def exported(
     emer: Path, demo_clip: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("packs") / "small-emer"
-    request = _request(emer, out, precisions=("fp32", "fp16", "int8"), quantisations=("F32",))
+    request = _request(emer, out, precisions=("fp32", "fp16"), quantisations=("F32",))
     return out, run_export(plan_export(request), lambda *_: None, [demo_clip])
 
 
@@ -54,7 +54,6 @@ def test_every_stage_is_the_published_model(exported: tuple[Path, dict[str, Any]
     for part in ("vision", "audio"):
         assert stages[f"{part}.fp32"]["relative_error"] <= 1e-4
         assert stages[f"soft.{part}.fp16"]["cosine"] >= 0.9999
-        assert stages[f"{part}.int8"]["pooled_cosine"] >= 0.99
     assert stages["prompt_ids"]["same"] == stages["prompt_ids"]["prompts"] == 6
     assert stages["llm.F32"]["first_token_max_abs_error"] <= 2e-3
     assert "soft.multi.fp32" not in stages

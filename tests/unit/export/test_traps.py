@@ -1,7 +1,7 @@
 """The traps of AffectGPT's published code, each with a test that fails if an exported pack falls into it.
 
-Traps 10 and 11 are those of AffectGPT 2023 (ImageBind's extra key and value, EVA's 39 blocks without a bias of
-the keys or a last norm): test_emer_graphs.py and test_emer.py.
+Traps 10 and 11 are those of AffectGPT 2023 (ImageBind's extra key and value; EVA's 39 blocks without a bias
+of the keys or a last norm): test_emer_graphs.py and test_emer.py.
 """
 
 from __future__ import annotations
