@@ -25,7 +25,7 @@ INTRODUCTION = """\
 
 Data goes to standard output, talk to standard error. Escapes for colour are written to a terminal only, and
 never where `NO_COLOR` is set. An error is three lines: what happened, why, what to do. No argument may be a
-URL: nothing is ever fetched.
+URL, and nothing is ever fetched, but for an rtsp:// address that `live` is given with `--allow-network`.
 """
 
 STREAMS = """\

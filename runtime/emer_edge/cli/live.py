@@ -45,6 +45,7 @@ def _when(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str |
     callback=_when,
     help="When to explain: never, on_change of the best label, or every so many seconds.",
 )
+@click.option("--without-speech", is_flag=True, help="Explain windows in which nobody speaks too.")
 @click.option(
     "-q", "--question", default="explain", show_default=True, metavar="TEXT", help="What is explained."
 )

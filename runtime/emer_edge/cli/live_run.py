@@ -34,6 +34,7 @@ class Request:
     deadline: float | None
     policy: str | None
     reasoning: str | float
+    without_speech: bool
     question: str
     max_tokens: int | None
     transcribe: str | None
@@ -173,6 +174,8 @@ def _settings(request: Request) -> LiveSettings:
         "max_tokens": request.max_tokens,
         "language": request.language,
     }
+    if request.without_speech:
+        out["speech"] = None
     if request.transcribe is not None:
         from emer_edge.live.vosk import VoskTranscriber
 

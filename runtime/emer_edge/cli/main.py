@@ -13,6 +13,7 @@ _CODES = "\n".join(f"      {code:>3}  {meaning}" for code, meaning in EXIT_CODES
 
 HOMES = {
     "infer": "emer_edge.cli.infer:infer",
+    "live": "emer_edge.cli.live:live",
     "probe": "emer_edge.cli.probe:probe",
     "eval": "emer_edge.cli.eval:eval_",
     "bridge": "emer_edge.cli.bridge:bridge",
@@ -22,7 +23,6 @@ HOMES = {
     "serve": "emer_edge.cli.serve:serve",
     "export": "emer_edge.cli.export:export",
     "bench": "emer_edge.cli.bench:bench",
-    "plan": "emer_edge.cli.plan:plan",
     "doctor": "emer_edge.cli.doctor:doctor",
     "config": "emer_edge.cli.config:config",
     "completion": "emer_edge.cli.completion:completion",

@@ -38,7 +38,8 @@ class Sound:
         self.sample_rate = sample_rate
         self.lost_seconds = 0.0
         self._tell = on_samples or (lambda _first, _samples: None)
-        self._room = np.zeros(2 * int(keep_seconds * sample_rate) + sample_rate, np.float32)
+        self._room = np.empty(2 * int(keep_seconds * sample_rate) + sample_rate, np.float32)
+        self._room.fill(0.0)  # taken from the system now, so that memory does not grow while the stream runs
         self._resampler: Any = None
         self.clear()
 

@@ -221,12 +221,13 @@ class Worker:
     def _finish(self) -> None:
         """The end of what there is: the window that has begun gets a state too."""
         reached = max((end - self._origin for end in self._ends.values()), default=0.0)
-        rest = reached - max(self._finished_at, self._plan.end_seconds(self._hop))
-        if rest <= 0 or self.stop.cancelled or (rest < _REST_SECONDS and self._windows.newest is not None):
+        least = 1e-3 if self._windows.newest is None else _REST_SECONDS
+        last = ceil((reached - least) / self._plan.hop_seconds)
+        if reached <= self._finished_at or last <= self._hop or self.stop.cancelled:
             return
         self._windows.finish()
         self._finished_at, self._due = reached, None
-        for hop in range(self._hop + 1, ceil((reached - 1e-3) / self._plan.hop_seconds) + 1):
+        for hop in range(self._hop + 1, last + 1):
             self._make(hop)
             if self._plan.end_seconds(hop) <= reached + 1e-6:
                 self._hop = hop
