@@ -23,6 +23,7 @@ HOMES = {
     "serve": "emer_edge.cli.serve:serve",
     "export": "emer_edge.cli.export:export",
     "bench": "emer_edge.cli.bench:bench",
+    "plan": "emer_edge.cli.plan:plan",
     "doctor": "emer_edge.cli.doctor:doctor",
     "config": "emer_edge.cli.config:config",
     "completion": "emer_edge.cli.completion:completion",
