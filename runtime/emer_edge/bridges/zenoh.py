@@ -71,9 +71,9 @@ class ZenohOptions:
 class ZenohBridge:
     """Publishes events and feeds a session. A context manager.
 
-    Sending waits for a listener that is slow, until zenoh gives its link up after seconds; the session goes on
-    meanwhile, and counts the events that nobody fetches. Of frames only the newest two wait to be taken, of
-    everything else 256.
+    Sending waits for a listener that is slow, until zenoh gives its link up after seconds; the session goes
+    on meanwhile, and counts the events that nobody fetches. Of frames only the newest two wait to be taken,
+    of everything else 256.
 
     Raises:
         DeviceError: zenoh is not installed, or an endpoint can't be had.
