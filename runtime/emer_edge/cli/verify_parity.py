@@ -20,7 +20,8 @@ def print_parity(folder: Path, clips: tuple[str, ...], published: Mapping[str, s
     """
     from emer_edge.strays import missed, stage_lines
 
-    if bool(clips) != bool(published["checkpoint"] and published["family"]):
+    together = (clips, published["checkpoint"], published["family"])
+    if (any(together) or published["models"]) and not all(together):
         raise InputError(
             "Clips are compared with the published files, and these with clips.",
             "What torch makes of a clip is not in the pack.",

@@ -76,3 +76,35 @@ def test_the_store_may_come_from_the_settings_file(run, tmp_path, monkeypatch, s
     (tmp_path / "emer-edge").mkdir()
     (tmp_path / "emer-edge" / "config.toml").write_text(f'packs = "{tmp_path / "from-file"}"\n')
     assert run("packs", "add", stub_pack).stdout.strip() == str(tmp_path / "from-file" / "my-stub")
+
+
+def test_a_pack_without_a_reference_can_not_be_proved(run, store, stub_pack) -> None:
+    run("packs", "add", stub_pack)
+    result = run("packs", "verify", "my-stub", "--parity")
+    assert result.exit_code == 3
+    assert "holds no reference to compare with" in result.stderr
+    assert "exported without --parity" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "more", [["clip.mp4"], ["--checkpoint", "ck.pth"], ["clip.mp4", "--family", "light-mer"]]
+)
+def test_clips_and_published_files_belong_together(run, store, stub_pack, more) -> None:
+    run("packs", "add", stub_pack)
+    result = run("packs", "verify", "my-stub", "--parity", *more)
+    assert result.exit_code != 0
+    assert "Give CLIPS, --family and --checkpoint together" in result.stderr
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_every_stage_of_a_proof_is_printed(run, store, stub_pack, monkeypatch, holds) -> None:
+    row = {"relative_error": 2e-6, "bounds": ["relative error <= 0.0001"], "holds": holds}
+    monkeypatch.setattr("emer_edge.cli.verify_parity._repeated", lambda *_: {"vision.fp32": row})
+    run("packs", "add", stub_pack)
+    result = run("packs", "verify", "my-stub", "--parity")
+    assert "vision.fp32: relative error 2e-06  [relative error <= 0.0001]" in result.stdout
+    assert ("is whole" in result.stdout) is holds
+    assert (result.exit_code, "Bounds are missed at vision.fp32" in result.stderr) == (
+        0 if holds else 3,
+        not holds,
+    )
