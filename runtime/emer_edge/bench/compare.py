@@ -79,6 +79,7 @@ def table(results: Sequence[Result]) -> list[list[str]]:
         for name, title in _POINTS
         if any(name in result["summary"]["stages"] for result in results)
     ]
+    rows.append(["live: age of a state (p99)", *(_age(result) for result in results)])
     rows.append(["cold start", *(_cold(result) for result in results)])
     rows.append(
         ["peak memory", *(f"{result['memory']['host_peak_bytes'] / 1e6:.0f} MB" for result in results)]
@@ -104,6 +105,10 @@ def _point(result: Result, name: str) -> str:
         return "-"
     rate = f"{1 / points['p50']:.0f}/s " if name == "per_token" and points["p50"] else ""
     return f"{rate}{milliseconds(points['p50'])}"
+
+
+def _age(result: Result) -> str:
+    return milliseconds(result.get("live", {}).get("age_p99_seconds"))
 
 
 def _cold(result: Result) -> str:

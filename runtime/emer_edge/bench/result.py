@@ -44,6 +44,7 @@ class Parts:
     outcomes: list[Outcome] = field(default_factory=list)
     energy: dict[str, dict[str, float]] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
+    live: dict[str, Any] = field(default_factory=dict)
     visits: list[dict[str, Any]] = field(default_factory=list)
     cold: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     ceilings: dict[str, Any] = field(default_factory=dict)
@@ -82,6 +83,7 @@ def assemble(parts: Parts) -> dict[str, Any]:
         "warm_up": {"clips": len(parts.warm_up), "samples": [s.to_dict() for s in parts.warm_up]},
         "summary": summary([s for o in single for s in o.samples] or samples or parts.warm_up),
         "scenarios": {outcome.rule.name: _scenario(outcome, parts) for outcome in parts.outcomes},
+        "live": parts.live,
         "visits": parts.visits,
         "cold_start": parts.cold,
         "memory": parts.memory,

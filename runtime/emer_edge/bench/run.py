@@ -26,13 +26,14 @@ from emer_edge.bench.result import Parts, assemble
 from emer_edge.bench.roofline import rooflines
 from emer_edge.bench.scenarios import MULTI_SAMPLES, SHARES, Name, Outcome, Rule, run_native
 from emer_edge.bench.serial import Errand, profile
+from emer_edge.bench.stream import HOP_SECONDS, stream
 from emer_edge.bench.subject import Subject
 from emer_edge.errors import InputError
 
 if TYPE_CHECKING:
     from emer_edge.reasoner import Reasoner
 
-SCENARIOS = ("stages", "single_stream", "multi_stream", "offline", "server", "cold_start")
+SCENARIOS = ("stages", "single_stream", "multi_stream", "offline", "server", "live", "cold_start")
 SHARES_AND_RATES = ("single_stream", "multi_stream", "offline", "server")
 """MLPerf's own."""
 VISITED_CLIPS = 8
@@ -119,6 +120,9 @@ def run_bench(request: Request, tell: Tell = lambda _: None) -> dict[str, Any]:
         for name in (name for name in SHARES_AND_RATES if name in request.scenarios):
             tell(name)
             _scenario(parts, subject, name, machine)
+        if "live" in request.scenarios:
+            tell("live")
+            parts.live = stream(reasoner, max(2 * HOP_SECONDS, request.seconds), request.seed)
         parts.memory = {
             "host_before_load_bytes": empty["resident"],
             "host_peak_bytes": host_bytes()["peak"],

@@ -21,6 +21,9 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"others kept {busy:.1f} cores busy meanwhile: figures are worse than this device can do"
     yield ""
     yield from _scenarios(result)
+    if live := result.get("live"):
+        ages = f"p50 {milliseconds(live['age_p50_seconds'])}  p99 {milliseconds(live['age_p99_seconds'])}"
+        yield f"{'live stream':14} age of a state {ages}  {live['states']} states, {live['lost']} inputs lost"
     yield from _cold(result)
     yield ""
     yield from _stages(result)
@@ -86,8 +89,10 @@ def _rates(result: Mapping[str, Any]) -> Iterator[str]:
     yield f"{words}, first call {milliseconds(result['first_call_seconds'])}"
 
 
-def milliseconds(seconds: float) -> str:
-    """`12.3 ms`, or seconds from ten on."""
+def milliseconds(seconds: float | None) -> str:
+    """`12.3 ms`, or seconds from ten on; `-` where there is nothing to tell."""
+    if seconds is None:
+        return "-"
     if seconds >= 10:
         return f"{seconds:.1f} s"
     return f"{seconds * 1000:.3g} ms" if seconds < 0.1 else f"{seconds * 1000:.0f} ms"

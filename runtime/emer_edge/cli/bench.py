@@ -45,7 +45,7 @@ def bench() -> None:
     "scenarios",
     multiple=True,
     metavar="LIST",
-    help="Of stages, single_stream, multi_stream, offline, server, cold_start, with commas. [default: all]",
+    help="stages, single_stream, multi_stream, offline, server, live, cold_start: a list. [default: all]",
 )
 @click.option(
     "--seconds", type=float, default=10.0, show_default=True, metavar="S", help="Least duration of each."

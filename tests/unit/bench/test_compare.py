@@ -58,6 +58,9 @@ def test_every_scenario_was_measured(result: dict[str, Any]) -> None:
     assert {sample["new_tokens"] for sample in samples} == {3}
     assert all(sample["stages"]["vision"] > 0 for sample in samples)
     assert len(result["visits"]) == 3 * 1 * 2
+    assert result["live"]["states"] >= 1
+    assert 0 < result["live"]["age_p50_seconds"] <= result["live"]["age_p99_seconds"]
+    assert not result["live"]["errors"]
     for name in ("files_cached", "files_evicted"):
         (run,) = result["cold_start"][name]
         parts = sum(run[phase] for phase in ("start", "imports", "load", "first_call"))
