@@ -31,7 +31,7 @@ def bench() -> None:
 
     \b
     Examples:
-      emer-edge bench
+      emer-edge bench run -o laptop.json
       emer-edge bench compare laptop.json orin.json -o page
       emer-edge bench gate new.json --baseline old.json
     """
