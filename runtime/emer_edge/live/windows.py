@@ -91,9 +91,11 @@ class Windows:
         """States so far."""
         return self._index
 
-    def restart(self, origin: float) -> None:
-        """The stream starts anew at `origin`: nothing of before belongs to it."""
+    def restart(self, origin: float, *, first: bool) -> None:
+        """The stream starts anew at `origin`; nothing of before belongs to it but words before the first."""
         self._origin = origin
+        if not first:
+            self.words.clear()
         for sense in (self.sight, self.hearing, self._pushed):
             sense.clear()
         if self.speech is not None:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
+import numpy as np
+
 from emer_edge._core import CancelToken
 from emer_edge.errors import Cancelled, EmerError
 from emer_edge.live.channel import Channel
@@ -168,7 +170,9 @@ class Worker:
                 self._restart(item.epoch, item.origin)
             kind: Kind = "frames" if item.what == "frames" else "audio"
             self._ends[kind] = max(self._ends.get(kind, item.end), item.end)
-        if not self._windows.take(item):
+        if item.what == "audio" and not np.isfinite(item.payload).all():
+            self._inbox.note("invalid", "audio", 1, item.start)
+        elif not self._windows.take(item):
             self._drop_late(item)
         elif item.what == "frames":
             self._inbox.copies.give_back(item.payload)
@@ -180,7 +184,7 @@ class Worker:
     def _restart(self, epoch: int, origin: float) -> None:
         self._epoch, self._origin, self._finished_at = epoch, origin, 0.0
         self._hop, self._due, self._ends = 0, None, {}
-        self._windows.restart(self._origin)
+        self._windows.restart(self._origin, first=epoch == 1)
 
     def _answer_due(self, batch: Batch, now: float) -> None:
         """Make a state of every window that is due; old ones give way where the policy says so."""

@@ -96,6 +96,30 @@ def test_a_stream_that_begins_again_goes_on_with_an_empty_window(stub: ee.Reason
     assert not failures(events)
 
 
+def test_words_of_before_a_jump_do_not_come_back(stub: ee.Reasoner) -> None:
+    with stub.live(window_seconds=4.0, hop_seconds=2.0, policy="block", speech=None) as live:
+        live.push_text("Before anything.", 0.0, 1.0)
+        push_all(live, noise(4.0))
+        live.push_text("At the end.", 3.0, 3.9)
+        live.flush()
+        push_all(live, noise(4.0))
+    told = states(list(live))
+    assert told[0].subtitle == "Before anything."
+    assert told[-1].subtitle == ""
+    assert told[-1].end_pts_seconds == pytest.approx(4.0)
+
+
+def test_sound_that_is_no_number_is_a_gap_and_told(stub: ee.Reasoner) -> None:
+    stream = noise(6.0)
+    stream.sound[2 * RATE : 2 * RATE + 5] = np.nan
+    with stub.live(window_seconds=2.0, hop_seconds=1.0, policy="block", speech=None) as live:
+        push_all(live, stream)
+    events = list(live)
+    assert dropped(events) == {("invalid", "audio"): 1}
+    assert not failures(events)
+    assert len(states(events)) == 6
+
+
 def test_without_time_stamps_the_wall_clock_is_taken(stub: ee.Reasoner) -> None:
     with stub.live(window_seconds=2.0, hop_seconds=0.5, policy="block", speech=None) as live:
         for _ in range(10):
