@@ -5,6 +5,7 @@ Knows the prompt and the tokeniser. Does not know where examples come from or wh
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,12 @@ _LEVEL_WORDS = (
     *("slow", "steady", "fast", "few", "some", "many"),
 )
 _STATE_START = " " + explain.STATE_PREFIX
+# Whether clues agree, and which differ, is decided in few tokens too: a sentence and the word that follows.
+_JUDGEMENT = 3.0
+_AGREEMENT = re.compile(
+    r"(?:The clues agree\.|While the [^.\"]*\.|The (?:face|voice|words) [^.\"]*, but the [^.\"]*\.)?"
+    r"\s*Therefore"
+)
 
 
 @dataclass
@@ -101,6 +108,14 @@ class Encoder:
             self._cache[text] = ids
         return ids
 
+    def _said(self, text: str) -> tuple[list[int], list[bool]]:
+        """Tokens of an answer and its end, and which of them judge whether clues agree."""
+        encoded = self._tokenizer.encode(text, add_special_tokens=False)
+        found = _AGREEMENT.search(text)
+        start, end = found.span() if found else (0, 0)
+        judging = [start < last and first < end for first, last in encoded.offsets]
+        return [*encoded.ids, self._end], [*judging, False]
+
     def sequence(self, example: Example) -> Sequence:
         """Lay out the prefix and every answer behind it."""
         made = Sequence()
@@ -116,11 +131,14 @@ class Encoder:
             made.extend(ids, 0, [0] * len(ids), [0.0] * len(ids))
         for number, answer in enumerate(example.answers, 1):
             asked = self._ids(prompt.question_tail(answer.question), keep=True)
-            said = [*self._ids(f" {answer.answer}{prompt.ANSWER_END}"), self._end]
+            said, judging = self._said(f" {answer.answer}{prompt.ANSWER_END}")
             rows = asked + said[:-1]
             quiet = len(asked) - 1
             weight = _LABEL_REST if answer.soft else _OTHER
-            weights = [0.0] * quiet + [_LEVEL if token in self._levels else weight for token in said]
+            weights = [0.0] * quiet + [
+                _LEVEL if token in self._levels else _JUDGEMENT if judges else weight
+                for token, judges in zip(said, judging, strict=True)
+            ]
             if answer.soft:
                 place = quiet + len(self._ids(_STATE_START, keep=True))
                 weights[place] = 1.0

@@ -130,6 +130,39 @@ def test_rows_that_are_taught_are_answers_and_end_with_the_end_token(
         assert sequence.targets[sequence.soft] == encoder.candidates[LABELS.index(example.facts.labels[0])]
 
 
+@pytest.mark.parametrize(
+    "judgement",
+    [
+        "The clues agree.",
+        "The face looks sad, but the voice sounds happy.",
+        "While the voice sounds sad, the words sound calm.",
+        "",
+    ],
+)
+def test_what_judges_whether_clues_agree_weighs_more(judgement: str, tokenizer: Tokenizer) -> None:
+    answer = (
+        f'The face looks calm. The words "but the train" sound happy. {judgement} Therefore, it is happy.'
+    )
+    ids, judging = Encoder(tokenizer)._said(f" {answer}")
+    assert len(ids) == len(judging)
+    told = tokenizer.decode([token for token, judges in zip(ids, judging, strict=True) if judges])
+    assert told.split() == [*judgement.split(), "Therefore"]
+
+
+def test_a_line_alone_ends_at_its_label(sampler: Sampler, tokenizer: Tokenizer) -> None:
+    encoder, rng = Encoder(tokenizer), Random(2)
+    lines = [sampler.draw_line(rng) for _ in range(8)]
+    assert all(e.vision is None and e.audio is None and len(e.answers) == 1 for e in lines)
+    batch = encoder.batch(lines, label_only=True)
+    assert len(batch.targets) == 8
+    assert [tokenizer.decode([token]).strip() for token in batch.targets.tolist()] == [
+        e.facts.labels[0] for e in lines
+    ]
+    assert (batch.shares.sum(1) > 0.99).all()
+    for number, row in batch.rows.tolist():
+        assert (batch.branch[number, row + 1 :] == -1).all(), "nothing comes behind the label"
+
+
 @pytest.mark.parametrize("given", [(1, 1, 1), (0, 1, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1)])
 def test_the_prompt_is_the_runtimes(given: tuple[int, int, int], tokenizer: Tokenizer) -> None:
     vision, audio, words = (bool(x) for x in given)
