@@ -3,7 +3,8 @@
     python -m benchmarks.gate_trial [--clean 10] [--clips 8] [--rounds 2] [--slow vision,audio,generate]
         [--share 0.15] [--json FILE]
 
-One baseline is measured; then, in turns, repeats of the same code and repeats with one stage made slower.
+One baseline is measured, with twice the rounds; then, in turns, repeats of the same code and repeats with
+one stage made slower. Where the gate is unclear more is measured, up to thrice, as `bench gate` does.
 Every repeat is three fresh processes, as in `bench gate`. Nothing is repeated until it fits: all verdicts
 count.
 """
@@ -21,6 +22,7 @@ from emer_edge.bench.clips import made_clips
 from emer_edge.bench.fingerprint import Neighbours
 from emer_edge.bench.gate import judge, lines
 from emer_edge.bench.machine import Machine
+from emer_edge.bench.run import MOST_BATCHES, pool
 from emer_edge.bench.serial import Errand, profile
 
 
@@ -52,11 +54,16 @@ def main() -> None:
     turns = [""] * arguments.clean
     for place, stage in enumerate(stages):  # spread over the clean ones
         turns.insert((place + 1) * len(turns) // (len(stages) + 1), stage)
-    baseline = measure(arguments.clips, arguments.rounds, 0)
+    baseline = measure(arguments.clips, 2 * arguments.rounds, 0)
     rows = []
     for number, stage in enumerate(turns):
-        result = measure(arguments.clips, arguments.rounds, number + 1, stage)
+        result = measure(arguments.clips, arguments.rounds, 10 * number + 10, stage)
         judgement = judge(baseline, result)
+        for batch in range(1, MOST_BATCHES):
+            if judgement.unclear:
+                more = measure(arguments.clips, arguments.rounds, 10 * number + 10 + batch, stage)
+                pool(result, more, batch)
+                judgement = judge(baseline, result)
         regressed = [verdict.stage for verdict in judgement.verdicts if verdict.regressed]
         wanted = [stage] if stage else []
         rows.append(
@@ -64,6 +71,7 @@ def main() -> None:
                 "slowed": stage,
                 "regressed": regressed,
                 "right": regressed == wanted,
+                "visits": len(result["visits"]),
                 "others_busy_cores": result["state"]["others_busy_cores"],
                 "excess": {verdict.stage: verdict.excess for verdict in judgement.verdicts},
                 "low": {verdict.stage: verdict.low for verdict in judgement.verdicts},

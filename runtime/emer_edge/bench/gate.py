@@ -30,6 +30,7 @@ SHARED_TOLERANCE, BUSY_SHARED_TOLERANCE = 0.15, 0.40
 """The same for what all stages share, on a quiet machine and on one that others use."""
 BUSY_CORES = 0.25
 LEVEL = 0.01
+_SUSPICIOUS = 0.05
 _DRAWS = 500
 _Z = 2.326  # of confidence 0.99, one-sided
 _TRIM = 0.2  # cut from either end of a mean
@@ -63,17 +64,28 @@ class Judgement:
     measure: str
     """`cpu_seconds` or `seconds`."""
     busy: bool
+    tolerance: float = TOLERANCE
 
     @property
     def passed(self) -> bool:
         """Whether nothing regressed."""
         return not any(verdict.regressed for verdict in self.verdicts)
 
+    @property
+    def unclear(self) -> bool:
+        """Whether a stage looks slower than the tolerance, but there are too few visits to say so."""
+        return any(
+            not verdict.regressed and verdict.excess > self.tolerance and verdict.p_value < _SUSPICIOUS
+            for verdict in self.verdicts[:-1]
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON object."""
         return {
             "schema_version": "1.0",
             "passed": self.passed,
+            "unclear": self.unclear,
+            "tolerance": self.tolerance,
             "measure": self.measure,
             "busy": self.busy,
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
@@ -90,7 +102,8 @@ def judge(before: Mapping[str, Any], after: Mapping[str, Any], tolerance: float 
     # On a GPU the processor only waits: there the wall clock is what there is.
     measure = "cpu_seconds" if after["settings"]["device"] == "cpu" else "seconds"
     busy = any((result["state"].get("others_busy_cores") or 0) > BUSY_CORES for result in (before, after))
-    cubes = _cubes(before["visits"], measure), _cubes(after["visits"], measure)
+    clips = 1 + max(int(visit["index"]) for result in (before, after) for visit in result["visits"])
+    cubes = _cubes(before["visits"], measure, clips), _cubes(after["visits"], measure, clips)
     stages = [
         stage
         for stage in STAGES
@@ -115,7 +128,7 @@ def judge(before: Mapping[str, Any], after: Mapping[str, Any], tolerance: float 
     wide = BUSY_SHARED_TOLERANCE if busy else SHARED_TOLERANCE
     shared = _there(old_shared), _there(new_shared)
     verdicts.append(_verdict("all stages", whole, shared, _mann_whitney(*shared), max(wide, tolerance)))
-    return Judgement(tuple(verdicts), measure, busy)
+    return Judgement(tuple(verdicts), measure, busy, tolerance)
 
 
 def _comparable(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
@@ -132,9 +145,8 @@ def _comparable(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         raise InputError("The results are of different clips.", todo="Use the same clips or the same --seed.")
 
 
-def _cubes(visits: Sequence[Mapping[str, Any]], measure: str) -> dict[str, Cube]:
+def _cubes(visits: Sequence[Mapping[str, Any]], measure: str, clips: int) -> dict[str, Cube]:
     """By stage: seconds (clips, visits of a clip), NaN where a clip had no such stage."""
-    clips = 1 + max(int(visit["index"]) for visit in visits)
     columns = sorted({(visit["process"], visit["round"]) for visit in visits})
     found: dict[str, Cube] = {}
     for visit in visits:
@@ -224,6 +236,8 @@ def lines(judgement: Judgement) -> list[str]:
         out.append(f"{words}{'  REGRESSED' if verdict.regressed else ''}")
     if judgement.busy:
         out.append("others used the machine: what all stages share is judged widely")
+    if judgement.unclear:
+        out.append("a stage looks slower, but there are too few visits to say so: measure more --rounds")
     widest = median(verdict.high - verdict.low for verdict in judgement.verdicts)
     out.append(f"{'passed' if judgement.passed else 'FAILED'}; typical interval {100 * widest:.1f} % wide")
     return out

@@ -20,12 +20,13 @@ from emer_edge.bench.early_stopping import queries_needed
 from emer_edge.bench.energy import Energy, joules_per_clip
 from emer_edge.bench.engines import look_at_engines
 from emer_edge.bench.fingerprint import Neighbours, fingerprint, state
+from emer_edge.bench.gate import Judgement, judge
 from emer_edge.bench.machine import Machine
 from emer_edge.bench.memory import device_bytes, forget_peak, host_bytes
 from emer_edge.bench.result import Parts, assemble
 from emer_edge.bench.roofline import rooflines
 from emer_edge.bench.scenarios import MULTI_SAMPLES, SHARES, Name, Outcome, Rule, run_native
-from emer_edge.bench.serial import Errand, profile
+from emer_edge.bench.serial import PROCESSES, Errand, profile
 from emer_edge.bench.stream import HOP_SECONDS, stream
 from emer_edge.bench.subject import Subject
 from emer_edge.errors import InputError
@@ -74,6 +75,8 @@ class Request:
     cold_runs: int = 5
     rounds: int = 2
     """How often each process of the scenario `stages` visits every clip."""
+    order: int = 0
+    """Added to the seed of the order in which they do."""
     command: tuple[str, ...] = field(default=())
 
     def check(self) -> None:
@@ -154,7 +157,7 @@ def errand_of(request: Request, reasoner: Reasoner) -> Errand:
         decoder=request.decoder,
         max_tokens=request.max_tokens,
         rounds=request.rounds,
-        seed=request.seed,
+        seed=request.seed + request.order,
     )
 
 
@@ -237,7 +240,34 @@ def _roofline(parts: Parts, reasoner: Reasoner, ceilings: Ceilings) -> None:
     parts.roofline = rooflines(reasoner.folder, reasoner.manifest, samples, ceilings, parts.visits)
 
 
-def measure_again(result: dict[str, Any]) -> dict[str, Any]:
+MOST_BATCHES = 3
+"""How often the gate measures at most, where it is unclear."""
+
+
+def gate_now(before: dict[str, Any], tolerance: float) -> Judgement:
+    """Measure the baseline's scenario `stages` now and judge; while that is unclear, measure more.
+
+    Raises:
+        InputError: the clips were one's own, so that they can't be found again. And errors of the pack.
+    """
+    after = measure_again(before)
+    judgement = judge(before, after, tolerance)
+    for batch in range(1, MOST_BATCHES):
+        if not judgement.unclear:
+            break
+        pool(after, measure_again(before, batch), batch)
+        judgement = judge(before, after, tolerance)
+    return judgement
+
+
+def pool(after: dict[str, Any], more: dict[str, Any], batch: int) -> None:
+    """Add the visits of a further batch to a result, as visits of further processes."""
+    after["visits"] += [
+        {**visit, "process": visit["process"] + batch * PROCESSES} for visit in more["visits"]
+    ]
+
+
+def measure_again(result: dict[str, Any], batch: int = 0) -> dict[str, Any]:
     """The scenario `stages` of a result, measured now on the same clips with the same pack.
 
     Raises:
@@ -259,6 +289,7 @@ def measure_again(result: dict[str, Any]) -> dict[str, Any]:
         seed=made["seed"],
         question=settings["question"],
         max_tokens=settings["max_tokens"],
+        order=batch,
         scenarios=("stages",),
         rounds=1 + max(visit["round"] for visit in result["visits"]),
         warm_up=1,

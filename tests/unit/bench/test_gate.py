@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from emer_edge.bench import gate
 from emer_edge.bench.gate import judge, lines
 from emer_edge.bench.result import to_text
+from emer_edge.bench.run import pool
 from emer_edge.bench.serial import Errand, Visit, profile, visit
 from emer_edge.cli.main import root
 from emer_edge.errors import GenerationError, InputError
@@ -65,6 +66,19 @@ def test_a_planted_slowdown_of_15_percent_is_found_in_its_stage(stage: str) -> N
     assert [verdict.stage for verdict in judgement.verdicts if verdict.regressed] == [stage]
     found = next(verdict for verdict in judgement.verdicts if verdict.stage == stage)
     assert found.low < 0.15 < found.high
+
+
+def test_what_looks_slower_in_too_few_visits_is_unclear_until_there_are_more() -> None:
+    before, after = made(1), made(2, "vision", share=0.10)
+    first = judge(before, {**after, "visits": [v for v in after["visits"] if v["index"] < 3]})
+    assert first.unclear
+    assert first.passed
+    assert "too few visits" in "\n".join(lines(first))
+    pool(before, made(4), 1)
+    for batch in (1, 2):
+        pool(after, made(20 + batch, "vision", share=0.10), batch)
+    assert len(after["visits"]) == 3 * 48
+    assert [verdict.stage for verdict in judge(before, after).verdicts if verdict.regressed] == ["vision"]
 
 
 def test_a_faster_stage_is_no_regression() -> None:
