@@ -30,7 +30,7 @@ from training.language import fusion_head, language_config
 from training.pairs import AT_MOST, REPORT_ABOVE
 from training.text import SENTIMENT
 
-VERSION = "0.3.0"
+VERSION = "0.3.1"
 # Half precision: constants of 6 and 8 among entries of 0.6 make the blocks of Q8_0 coarse (cosine 0.99).
 _PRECISION = "F16"
 # Where the runtime's detector finds eyes and mouth in FER+ crops (medians): faces of a clip are cut alike.
@@ -77,8 +77,8 @@ def manifest(config: LanguageConfig, parity: dict[str, Any]) -> dict[str, Any]:
             },
         },
         "encoders": {
-            "vision": _encoder("vision", "frames", [8, 3, 48, 48], VISION_DIM),
-            "audio": _encoder("audio", "windows", [8, 32000], AUDIO_DIM),
+            "vision": _encoder("vision", "frames", [1, 3, 48, 48], VISION_DIM),
+            "audio": _encoder("audio", "windows", [1, 32000], AUDIO_DIM),
         },
         "fusion": {
             "kind": "attention",
@@ -139,7 +139,7 @@ def _encoder(name: str, input_name: str, shape: list[int], dim: int) -> dict[str
     file = {
         "path": f"{name}.fp32.onnx",
         "input": {"name": input_name, "dtype": "float32", "shape": shape},
-        "output": {"name": "embeddings", "dtype": "float32", "shape": [8, dim]},
+        "output": {"name": "embeddings", "dtype": "float32", "shape": [1, dim]},
     }
     return {"dim": dim, "default": "fp32", "files": {"fp32": file}}
 

@@ -48,13 +48,14 @@ from emer_export.onnx import compare, export_onnx
 from training import calibrate, corpus, faces, voices
 
 LEVEL_NAMES = ("pitch", "movement", "loudness", "pace", "pauses")
+# Frames and windows of a clip.
 _ITEMS = 8
 QUIET = (corpus.VOICE_CLASSES.index("neutral"), corpus.VOICE_CLASSES.index("calm"))
 Arrays = dict[str, NDArray[Any]]
 
 
 class Encoder:
-    """One exported encoder on one CPU thread; pads the last batch to the fixed eight items."""
+    """One exported encoder on one CPU thread, item by item."""
 
     def __init__(self, path: Path) -> None:
         import onnxruntime
@@ -66,11 +67,7 @@ class Encoder:
 
     def __call__(self, items: NDArray[np.float32]) -> NDArray[np.float16]:
         """Embed items float32 [n, ...] -> float16 [n, dim]."""
-        rows = []
-        for start in range(0, len(items), _ITEMS):
-            part = items[start : start + _ITEMS]
-            filled = np.concatenate([part, np.zeros((_ITEMS - len(part), *part.shape[1:]), np.float32)])
-            rows.append(self.session.run(None, {self.name: filled})[0][: len(part)])
+        rows = [self.session.run(None, {self.name: items[i : i + 1]})[0] for i in range(len(items))]
         return np.concatenate(rows).astype(np.float16)
 
 
@@ -182,15 +179,18 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
         path, final = options.out / f"{name}.fp32.onnx", folded(module)
         # Written anew only after training: two exports differ in bytes, and kept embeddings go by them.
         if not path.is_file() or path.stat().st_mtime < checkpoint.stat().st_mtime:
-            export_onnx(final, examples[0], path, input_name, "embeddings")
-        parity = compare(final, path, [*examples, torch.zeros_like(examples[0])])
+            # For one item: a stream then pays for what is new alone, and a whole clip hardly more.
+            export_onnx(final, examples[0][:1], path, input_name, "embeddings")
+        singles = [item for example in examples for item in torch.split(example, 1)]
+        parity = compare(final, path, [*singles, torch.zeros_like(singles[0])])
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = 2
         session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
         seconds = []
         for _ in range(30):
             start = time.perf_counter()
-            session.run(None, {input_name: examples[0].numpy()})
+            for item in torch.split(examples[0], 1):
+                session.run(None, {input_name: item.numpy()})
             seconds.append(time.perf_counter() - start)
         figures[name] = {
             "calibration": calibration,
