@@ -65,6 +65,8 @@ def calibration_batches(manifest: Manifest, part: str, clips: Sequence[Path]) ->
 class _Kept:
     """An encoder that computes nothing and keeps what it would have been given, in full batches."""
 
+    whole = False
+
     def __init__(self, manifest: Manifest, part: str) -> None:
         spec = getattr(manifest.encoders, part)
         self.input_shape = spec.files[spec.default].input.shape
@@ -86,9 +88,11 @@ class _Kept:
         """Pictures are normalised on their way to the second call, which keeps them."""
         if self._sight is not None and rows.dtype == np.uint8:
             return self._sight.encode(rows, cancel)
-        missing = self.input_shape[0] - len(rows)
-        full = np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing > 0 else rows
-        self.batches.append(np.ascontiguousarray(full[: self.input_shape[0]], np.float32))
+        size = self.input_shape[0]
+        full = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % size, axis=0)])
+        self.batches += [
+            np.ascontiguousarray(full[i : i + size], np.float32) for i in range(0, len(full), size)
+        ]
         return np.zeros((len(rows), self.output_dim), np.float32)
 
     def close(self) -> None:
