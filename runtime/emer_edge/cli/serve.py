@@ -101,7 +101,7 @@ def serve(**flags: Any) -> int:
     \b
     Examples:
       emer-edge serve
-      curl -F clip=@clip.mp4 http://127.0.0.1:8600/v1/emotion
+      emer-edge serve --threads 2 --port 8700
       EMER_EDGE_API_KEY=... emer-edge serve --host 0.0.0.0
     """
     from emer_edge.cli.terminal import say
