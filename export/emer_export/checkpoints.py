@@ -9,11 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from emer_edge.errors import InputError, LimitError, PackError
 from emer_edge.strict_json import StrictJsonError, parse_json
+from emer_export.layered import Gathered
 from emer_export.pickles import PICKLE_MAGIC, ZIP_MAGIC, open_torch_file
 from emer_export.shards import SafetensorsFile
 from emer_export.weights import CEILINGS, Arrays, Checkpoint, check_finite, listed, load_module
@@ -93,7 +91,7 @@ def _open_folder(folder: Path) -> Checkpoint:
     )
 
 
-class _Shards(Checkpoint):
+class _Shards(Gathered):
     """Several files that an index ties together."""
 
     def __init__(self, folder: Path, weight_map: Any, index: str) -> None:
@@ -119,24 +117,4 @@ class _Shards(Checkpoint):
                 f"not in their shard: {listed(wrong) or 'none'}; not in the index: {listed(extra) or 'none'}",
                 "Fetch index and shards of one and the same version.",
             )
-        self._home = {name: shards[file] for name, file in weight_map.items()}
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._home)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._home
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self._find(name).shape(name)
-
-    def dtype(self, name: str) -> torch.dtype:
-        return self._find(name).dtype(name)
-
-    def _read(self, name: str, start: int, stop: int) -> Tensor:
-        return self._find(name)._read(name, start, stop)
-
-    def _find(self, name: str) -> Checkpoint:
-        if name not in self._home:
-            raise self._unknown(name)
-        return self._home[name]
+        self._held = {name: shards[file] for name, file in weight_map.items()}

@@ -1,11 +1,11 @@
-"""Several checkpoints as one: what a later one holds replaces what an earlier one holds.
+"""Several checkpoints as one, side by side or over one another.
 
 Knows names. Does not know files or models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,21 +13,13 @@ from torch import Tensor
 from emer_export.weights import Checkpoint
 
 
-class Layered(Checkpoint):
-    """Checkpoints over one another, the last on top.
+class Gathered(Checkpoint):
+    """Tensors that lie in several checkpoints; whoever makes one says which name lies in which."""
 
-    >>> from emer_export.weights import Arrays
-    >>> both = Layered([Arrays({"a": [1.0], "b": [2.0]}, "base"), Arrays({"b": [3.0]}, "tuned")])
-    >>> both.names(), float(both.tensor("b")[0])
-    (('a', 'b'), 3.0)
-    """
-
-    def __init__(self, layers: Sequence[Checkpoint]) -> None:
-        self.origin = " + ".join(dict.fromkeys(layer.origin for layer in layers))
-        self._held = {name: layer for layer in layers for name in layer.names()}
+    _held: Mapping[str, Checkpoint]
 
     def names(self) -> tuple[str, ...]:
-        """All names, those of the first layer first."""
+        """All names, in the order they were gathered."""
         return tuple(self._held)
 
     def __contains__(self, name: object) -> bool:
@@ -48,3 +40,17 @@ class Layered(Checkpoint):
         if name not in self._held:
             raise self._unknown(name)
         return self._held[name]
+
+
+class Layered(Gathered):
+    """Checkpoints over one another, the last on top.
+
+    >>> from emer_export.weights import Arrays
+    >>> both = Layered([Arrays({"a": [1.0], "b": [2.0]}, "base"), Arrays({"b": [3.0]}, "tuned")])
+    >>> both.names(), float(both.tensor("b")[0])
+    (('a', 'b'), 3.0)
+    """
+
+    def __init__(self, layers: Sequence[Checkpoint]) -> None:
+        self.origin = " + ".join(dict.fromkeys(layer.origin for layer in layers))
+        self._held = {name: layer for layer in layers for name in layer.names()}
