@@ -46,6 +46,8 @@ def rewrite(path: Path, batch: int) -> bytes:
         else:
             continue
         initializer.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), initializer.name))
+    # The shapes between nodes are told again: what counts a graph's work goes by them.
+    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from emer_edge.bench.onnx_read import PRECISIONS, Graph, Node, Value, read_graph
+from emer_edge.bench.onnx_read import PRECISIONS, Graph, Node, Value, parse_graph, read_graph
 from emer_edge.limits import Limits
 from emer_edge.packs.records import FusionSpec
 
@@ -71,7 +71,16 @@ def encoder_cost(path: Path) -> Cost:
     Raises:
         PackError: the file is no ONNX graph.
     """
-    return graph_cost(read_graph(path))
+    cost = graph_cost(read_graph(path))
+    if not cost.uncounted:
+        return cost
+    try:
+        import onnx
+    except ImportError:  # what stays uncounted is told
+        return cost
+    # A graph need not tell the shapes between its nodes; where onnx is installed, it finds them.
+    model = onnx.shape_inference.infer_shapes(onnx.load(str(path), load_external_data=False), data_prop=True)
+    return graph_cost(parse_graph(model.SerializeToString()))
 
 
 def graph_cost(graph: Graph) -> Cost:
@@ -85,7 +94,7 @@ def graph_cost(graph: Graph) -> Cost:
             weight = graph.value(node.takes[1]) or graph.value(node.takes[0])
             precision = PRECISIONS.get(weight.kind, "fp32") if weight else "fp32"
             by_precision[precision] = by_precision.get(precision, 0.0) + done
-        elif node.operator in OPAQUE:
+        elif node.operator in (*OPAQUE, *PRODUCTS, *CONVOLUTIONS, *BACKWARD):
             cost.uncounted += 1
         else:
             cost.others += sum(value.items for value in map(graph.value, node.gives) if value is not None)

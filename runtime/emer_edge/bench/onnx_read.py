@@ -75,13 +75,18 @@ def read_graph(path: Path) -> Graph:
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            graph = Graph()
-            for number, start, end, _ in _fields(data, 0, len(data)):
-                if number == 7:
-                    _graph(data, start, end, graph)
-            return graph
+            return parse_graph(data)
     except (OSError, ValueError, IndexError) as error:
         raise PackError(f"Can't read the graph of {path.name}.", str(error)) from error
+
+
+def parse_graph(data: _Buffer) -> Graph:
+    """The main graph of a file's bytes; what is no ONNX raises ValueError or IndexError."""
+    graph = Graph()
+    for number, start, end, _ in _fields(data, 0, len(data)):
+        if number == 7:
+            _graph(data, start, end, graph)
+    return graph
 
 
 def _graph(data: _Buffer, start: int, end: int, graph: Graph) -> None:

@@ -55,7 +55,7 @@ def test_shapes_are_those_that_the_onnx_package_reads(name: str) -> None:
 def test_convolutions_are_counted_as_by_hand() -> None:
     onnx = pytest.importorskip("onnx")
     path = NANO / "vision.fp32.onnx"
-    graph = onnx.load(str(path)).graph
+    graph = onnx.shape_inference.infer_shapes(onnx.load(str(path)), data_prop=True).graph
     shapes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in graph.value_info}
     shapes |= {i.name: list(i.dims) for i in graph.initializer}
     shapes |= {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in graph.output}

@@ -432,7 +432,8 @@ def test_closing_without_draining_is_quick(stub: ee.Reasoner, slow: Callable[[fl
     push_all(live, noise(30.0))
     began = time.monotonic()
     live.close(drain=False)
-    assert time.monotonic() - began < 2
+    # Draining would take a minute and a half; a busy machine may take seconds to end a thread.
+    assert time.monotonic() - began < 15
     assert live.closed
     live.close()
 
