@@ -28,7 +28,7 @@ from training.batches import Batch, Encoder
 from training.beliefs import FACE_LABELS, LABELS, VOICE_LABELS
 from training.lines import load_lines
 from training.optimise import Optimiser, rate
-from training.pairs import FRAMES, Example, Sampler
+from training.pairs import FRAMES, Sampler
 from training.words import Bag, Quoter, train_bag
 
 # Layers half as wide as Qwen3's usual: with a few million tokens of training, more tokens beat more weights.
@@ -226,13 +226,6 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps, self.seconds, self.log = state["steps"], state["seconds"], state["log"]
-
-
-def _cost(example: Example) -> int:
-    """Guess the length of an example in letters."""
-    return len(example.subtitle or "") + sum(
-        len(answer.question) + len(answer.answer) for answer in example.answers
-    )
 
 
 def _bag(out: Path, utterances: list[Any], tokenizer: Tokenizer, width: int) -> Bag:

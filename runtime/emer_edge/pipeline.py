@@ -85,10 +85,7 @@ def perceive(
     words = fit_words(session, inputs.subtitle)
     if words != inputs.subtitle:
         missing.append(f"the subtitle was cut to {len(words)} characters, more would not fit the model")
-    there = {"vision": sight.embeddings, "audio": sound.embeddings, "subtitle": words or None}
-    modalities: tuple[Modality, ...] = tuple(
-        modality for modality in ("vision", "audio", "subtitle") if there[modality] is not None
-    )
+    modalities = modalities_of(sight, sound, words)
     if not modalities:
         why = "; ".join(missing) + "."
         nothing = MediaError(
@@ -113,6 +110,13 @@ def perceive(
     on_event(Event("used", used=used))
     duration = inputs.duration_seconds or sound.audio_seconds
     return Perception(inputs.name, soft, used, inputs.cues, duration, seconds)
+
+
+def modalities_of(sight: Percept, sound: Percept, words: str) -> tuple[Modality, ...]:
+    """What there is to answer from, in the order of the prompt."""
+    there = {"vision": sight.embeddings, "audio": sound.embeddings, "subtitle": words or None}
+    names: tuple[Modality, ...] = ("vision", "audio", "subtitle")
+    return tuple(name for name in names if there[name] is not None)
 
 
 def _sense(

@@ -20,8 +20,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emer_edge.bridges.port import Inputs
-from emer_edge.errors import EmerError, InputError, LimitError
+from emer_edge.bridges.port import Inputs, Tally
+from emer_edge.errors import InputError, LimitError
 from emer_edge.limits import Limits
 
 INPUTS = ("frame", "audio", "text", "ask")
@@ -37,7 +37,7 @@ class Asked(Inputs, Protocol):
 
 
 @dataclass
-class Intake:
+class Intake(Tally):
     """Hands payloads to a session; one that can't be read is counted, never raised into a callback.
 
     Args:
@@ -47,10 +47,6 @@ class Intake:
 
     session: Asked
     limits: Limits = field(default_factory=Limits)
-    counts: dict[str, int] = field(default_factory=dict)
-    """How many of each input were taken, and under `refused` how many were not."""
-    last_error: EmerError | None = None
-    """Why the latest one was refused."""
 
     def take(self, name: str, data: Any, facts: Mapping[str, Any]) -> bool:
         """Hand over one payload; whether it could be read.
@@ -60,18 +56,7 @@ class Intake:
             data: bytes, or an array of uint8, int16 or float32.
             facts: as the module says.
         """
-        try:
-            self._push(name, data, facts)
-        except EmerError as error:
-            self.refuse(error)
-            return False
-        self.counts[name] = self.counts.get(name, 0) + 1
-        return True
-
-    def refuse(self, error: EmerError) -> None:
-        """Count what could not be read."""
-        self.last_error = error
-        self.counts["refused"] = self.counts.get("refused", 0) + 1
+        return self.attempt(name, lambda: self._push(name, data, facts))
 
     def _push(self, name: str, data: Any, facts: Mapping[str, Any]) -> None:
         if name == "frame":

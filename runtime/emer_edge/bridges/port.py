@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from emer_edge.errors import EmerError
 from emer_edge.live.events import Failed, LiveEvent
 
 if TYPE_CHECKING:
@@ -22,6 +24,31 @@ class Inputs(Protocol):
 
     def push_text(self, text: str, start: float, end: float, final: bool) -> Any:
         """Words."""
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """Counts what comes in; what can't be read is counted, never raised into a callback."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    """How many of each input were taken, and under `refused` how many were not."""
+    last_error: EmerError | None = None
+    """Why the latest one was refused."""
+
+    def attempt(self, name: str, work: Callable[[], None]) -> bool:
+        """Do what takes one input; whether it could be read."""
+        try:
+            work()
+        except EmerError as error:
+            self.refuse(error)
+            return False
+        self.counts[name] = self.counts.get(name, 0) + 1
+        return True
+
+    def refuse(self, error: EmerError) -> None:
+        """Count what could not be read."""
+        self.last_error = error
+        self.counts["refused"] = self.counts.get("refused", 0) + 1
 
 
 class Sink(Protocol):

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from emer_edge.bridges.port import Inputs
+from emer_edge.bridges.port import Inputs, Tally
 from emer_edge.bridges.ros_types import Topics
 from emer_edge.bridges.ros_values import audio_pcm, compressed_pixels, image_pixels, stamp_seconds
-from emer_edge.errors import EmerError, InputError
+from emer_edge.errors import InputError
 from emer_edge.limits import Limits
 
 MAX_DRIFT_SECONDS = 0.25
@@ -83,7 +83,7 @@ class RosOptions:
 
 
 @dataclass
-class RosInputs:
+class RosInputs(Tally):
     """Hands ROS messages to a session; one that can't be read is counted, never raised into a callback.
 
     Args:
@@ -97,10 +97,6 @@ class RosInputs:
     options: RosOptions
     now: Callable[[], float] = time.time
     limits: Limits = field(default_factory=Limits)
-    counts: dict[str, int] = field(default_factory=dict)
-    """How many of each message were taken, and under `refused` how many were not."""
-    last_error: EmerError | None = None
-    """Why the latest one was refused."""
     _audio_end: float | None = field(default=None, repr=False)
     _speech_start: float | None = field(default=None, repr=False)
 
@@ -112,18 +108,7 @@ class RosInputs:
             "audio_common_msgs/AudioData": self._audio,
             "hri_msgs/LiveSpeech": self._speech,
         }[name]
-        try:
-            handle(message)
-        except EmerError as error:
-            self.refuse(error)
-            return False
-        self.counts[name] = self.counts.get(name, 0) + 1
-        return True
-
-    def refuse(self, error: EmerError) -> None:
-        """Count what could not be read."""
-        self.last_error = error
-        self.counts["refused"] = self.counts.get("refused", 0) + 1
+        return self.attempt(name, lambda: handle(message))
 
     def _image(self, message: Any) -> None:
         self._push_frame(message, image_pixels(message, self.limits))

@@ -28,8 +28,8 @@ from emer_edge.live.transcribe import Dictation
 from emer_edge.live.words import Words
 from emer_edge.llm.parse import parse_clues
 from emer_edge.media.subtitles import cues_to_text
-from emer_edge.pipeline import Event, Perception, answer
-from emer_edge.results import Emotion, Modality, Used
+from emer_edge.pipeline import Event, Perception, answer, modalities_of
+from emer_edge.results import Emotion, Used
 from emer_edge.senses import Percept
 from emer_edge.session import Session
 
@@ -243,10 +243,7 @@ class Windows:
         start, end = (self._origin + seconds for seconds in span)
         cues = self.words.between(start, end, session.limits.subtitle_prompt_chars)
         words = fit_words(session, cues_to_text(cues))
-        there = {"vision": sight.embeddings, "audio": sound.embeddings, "subtitle": words or None}
-        modalities: tuple[Modality, ...] = tuple(
-            modality for modality in ("vision", "audio", "subtitle") if there[modality] is not None
-        )
+        modalities = modalities_of(sight, sound, words)
         used = Used(
             modalities=modalities,
             frames=sight.frames,
