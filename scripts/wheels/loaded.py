@@ -22,7 +22,9 @@ def loaded_libraries(maps: str) -> list[Path]:
 
 def foreign(libraries: list[Path], home: Path) -> list[Path]:
     """Those that lie in no folder of the wheels' libraries."""
-    return [path for path in libraries if path.parent.parent != home or not path.parent.name.endswith(".libs")]
+    return [
+        path for path in libraries if path.parent.parent != home or not path.parent.name.endswith(".libs")
+    ]
 
 
 def main(clips: list[str]) -> int:

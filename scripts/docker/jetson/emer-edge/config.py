@@ -19,7 +19,7 @@ def variant(name: str) -> dict[str, Any]:
         "alias": ["emer-edge"],
         "dockerfile": f"Dockerfile.{name}",
         "requires": [{"jp6": "==36.*", "jp7": ">=38"}[name]],
-        "depends": ["cuda", "cudnn", "cmake", "python", "numpy", "onnxruntime"],
+        "depends": ["cuda", "cudastack:standard", "cmake", "python", "numpy", "onnxruntime"],
         "test": ["test.py"],
         "build_args": {"RUN_AS": "root"},
     }
