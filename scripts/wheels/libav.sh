@@ -8,6 +8,12 @@ set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+# Everything that the builds print is kept; when one fails, its end is shown.
+logged() {
+  local log="$1"
+  shift
+  "$@" >>"$log" 2>&1 || { tail -n 20 "$log" >&2; stop "$1 failed." "The whole of it is in $log"; }
+}
 stop() { printf 'libav.sh stopped: %s\n  %s\n' "$1" "$2" >&2; exit 1; }
 
 prefix="" sources="" download="" work="" jobs="$(nproc)"
@@ -80,11 +86,12 @@ while read -r name version sha address; do
 done <"$here/sources.txt"
 
 export PKG_CONFIG_LIBDIR="$prefix/lib/pkgconfig"
+rm -f "$work/dav1d.log" "$work/ffmpeg.log"
 say "dav1d"
-meson setup "$work/dav1d/build" "$work/dav1d" --prefix "$prefix" --libdir lib --buildtype release \
-  --default-library shared -Denable_tools=false -Denable_tests=false -Dlogging=false >"$work/dav1d.log"
-ninja -C "$work/dav1d/build" -j "$jobs" >>"$work/dav1d.log"
-meson install -C "$work/dav1d/build" --strip --no-rebuild >>"$work/dav1d.log"
+logged "$work/dav1d.log" meson setup "$work/dav1d/build" "$work/dav1d" --prefix "$prefix" --libdir lib --buildtype release \
+  --default-library shared -Denable_tools=false -Denable_tests=false -Dlogging=false
+logged "$work/dav1d.log" ninja -C "$work/dav1d/build" -j "$jobs"
+logged "$work/dav1d.log" meson install -C "$work/dav1d/build" --strip --no-rebuild
 
 flags=(
   --disable-everything --disable-autodetect --disable-network --disable-programs --disable-doc --disable-debug
@@ -97,7 +104,7 @@ done <"$here/components.txt"
 
 say "FFmpeg"
 cd "$work/ffmpeg"
-./configure --prefix="$prefix" "${flags[@]}" >"$work/ffmpeg.log"
+logged "$work/ffmpeg.log" ./configure --prefix="$prefix" "${flags[@]}"
 grep -q '^License: LGPL version 2.1 or later' "$work/ffmpeg.log" ||
   stop "this FFmpeg would not be under the LGPL 2.1." "Look at $work/ffmpeg.log"
 # A name that this FFmpeg does not know would otherwise be left out with a warning.
@@ -107,8 +114,8 @@ for flag in "${flags[@]}"; do
   upper="$(printf '%s_%s' "${kind#*=}" "${kind%%=*}" | tr '[:lower:]' '[:upper:]')"
   grep -q "^#define CONFIG_$upper 1\$" config_components.h || stop "FFmpeg has no $flag." "Mend components.txt"
 done
-make -j "$jobs" >>"$work/ffmpeg.log"
-make install >>"$work/ffmpeg.log"
+logged "$work/ffmpeg.log" make -j "$jobs"
+logged "$work/ffmpeg.log" make install
 
 cp COPYING.LGPLv2.1 "$notices/ffmpeg-COPYING.LGPLv2.1"
 cp LICENSE.md "$notices/ffmpeg-LICENSE.md"

@@ -1,4 +1,4 @@
-"""Decodes clips with the native decoder, and proves which libav did it: run by `check.sh` and by cibuildwheel.
+"""Decodes clips with the native decoder and proves which libav did it: for `check.sh` and cibuildwheel.
 
     python scripts/wheels/loaded.py CLIP...        # with a wheel of emer-edge installed, and without it
 
@@ -10,6 +10,10 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emer_edge.media.source import Probe
 
 LIBAV = re.compile(r"lib(av(codec|format|util)|sw(scale|resample)|dav1d)[-.]")
 
@@ -27,12 +31,18 @@ def foreign(libraries: list[Path], home: Path) -> list[Path]:
     ]
 
 
+def codecs(probe: Probe) -> tuple[str | None, str | None]:
+    """Of the pictures and of the sound."""
+    return probe.video and probe.video.codec, probe.audio and probe.audio.codec
+
+
 def main(clips: list[str]) -> int:
     """Decode, then look."""
     from emer_edge import _core
     from emer_edge.limits import Limits
     from emer_edge.media.source import AudioSpec, FrameSpec, open_media
 
+    probes = {}
     for clip in clips:
         source = open_media(Path(clip), Limits(), backend="native")
         probe = source.probe()
@@ -43,6 +53,7 @@ def main(clips: list[str]) -> int:
         if probe.audio is not None:
             got.append(f"{probe.audio.codec} {source.waveform(AudioSpec()).samples.size} samples")
         print(f"{Path(clip).name}: {', '.join(got)}")
+        probes[clip] = probe
     libraries = loaded_libraries(Path("/proc/self/maps").read_text(encoding="utf-8"))
     print(f"licence: {_core.decode_backend()['licence']}")
     for path in libraries:
@@ -51,6 +62,12 @@ def main(clips: list[str]) -> int:
     if strange or not libraries:
         print(f"not from the wheel: {', '.join(map(str, strange)) or 'no libav at all'}", file=sys.stderr)
         return 1
+    # A part that this libav lacks would show as a stream that is not there: PyAV's whole libav says what should be.
+    for clip, probe in probes.items():
+        whole = open_media(Path(clip), Limits(), backend="pyav").probe()
+        if codecs(probe) != codecs(whole):
+            print(f"{clip}: {codecs(probe)}, but PyAV finds {codecs(whole)}", file=sys.stderr)
+            return 1
     return 0
 
 

@@ -2,8 +2,8 @@
 
     python scripts/wheels/repair.py dist/emer_edge-*.whl --prefix build/wheels/libav --into wheelhouse
 
-Knows wheels, auditwheel's command and the notices that `libav.sh` wrote. Does not know how libav is built. Needs nothing
-but the standard library, since it also runs inside the containers of cibuildwheel.
+Knows wheels, auditwheel's command and the notices that `libav.sh` wrote. Does not know how libav is built.
+Needs nothing but the standard library, since it also runs inside the containers of cibuildwheel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Wheels that carry their libraries: the licences go with them, RECORD stays true, and nothing else slips in."""
+"""Wheels that carry their libraries: licences go along, RECORD stays true, nothing else slips in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ LIBRARIES = (
     "libswresample-1a2b3c4d.so.5.3.100",
     "libswscale-1a2b3c4d.so.8.3.100",
 )
-METADATA = "Metadata-Version: 2.4\nName: emer-edge\nLicense-Expression: Apache-2.0 AND MIT\nLicense-File: LICENSE\n\n# Text\n"
+METADATA = (
+    "Metadata-Version: 2.4\nName: emer-edge\nLicense-Expression: Apache-2.0 AND MIT\nLicense-File: LICENSE\n"
+    "\n# Text\n"
+)
 
 
 def script(name: str) -> ModuleType:

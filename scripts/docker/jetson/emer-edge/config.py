@@ -1,7 +1,7 @@
 """The two packages of this folder, one for JetPack 6 and one for JetPack 7: jetson-containers runs this file.
 
-It gives the dictionary `package` of this folder and takes back a list; which of the two fits the machine it finds out by
-each Dockerfile's `requires`. Knows jetson-containers' convention alone.
+It gives the dictionary `package` of this folder and takes back a list; which of the two fits the machine it
+finds out by `requires`. Knows jetson-containers' convention alone.
 """
 
 from __future__ import annotations
