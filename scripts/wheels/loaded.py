@@ -33,7 +33,8 @@ def foreign(libraries: list[Path], home: Path) -> list[Path]:
 
 def codecs(probe: Probe) -> tuple[str | None, str | None]:
     """Of the pictures and of the sound."""
-    return probe.video and probe.video.codec, probe.audio and probe.audio.codec
+    video, audio = probe.video, probe.audio
+    return None if video is None else video.codec, None if audio is None else audio.codec
 
 
 def main(clips: list[str]) -> int:
@@ -62,7 +63,7 @@ def main(clips: list[str]) -> int:
     if strange or not libraries:
         print(f"not from the wheel: {', '.join(map(str, strange)) or 'no libav at all'}", file=sys.stderr)
         return 1
-    # A part that this libav lacks would show as a stream that is not there: PyAV's whole libav says what should be.
+    # A part that this libav lacks would show as a stream that is not there: PyAV's libav is whole.
     for clip, probe in probes.items():
         whole = open_media(Path(clip), Limits(), backend="pyav").probe()
         if codecs(probe) != codecs(whole):

@@ -27,7 +27,7 @@ DEMUXERS = {
     "mpeg": "mpegps",
 }
 TELL_CODECS = {"mpegvideo", "m4v", "h264", "hevc", "ac3", "eac3", "loas"}
-"""Demuxers that libavformat asks which codec the bytes of a program stream are; the decoder opens no clip by them."""
+"""Demuxers that libavformat asks which codec the bytes of a program stream are; no clip opens as one."""
 
 
 def parts() -> dict[str, list[str]]:
