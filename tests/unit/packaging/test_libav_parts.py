@@ -14,8 +14,6 @@ CODECS = (ROOT / "cpp_ext" / "src" / "media_codecs.cpp").read_text(encoding="utf
 OTHER_NAMES = {
     "av1": "libdav1d",
     "mov_text": "movtext",
-    "mp1": "mp1float",
-    "mp2": "mp2float",
     "mp3": "mp3float",
     "amr_nb": "amrnb",
     "amr_wb": "amrwb",
