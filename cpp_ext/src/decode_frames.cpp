@@ -1,15 +1,17 @@
 #if defined(EMER_HAVE_LIBAV)
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <thread>
 
+#include "decode_groups.h"
+#include "decode_pass.h"
 #include "decode_picture.h"
 #include "decode_plan.h"
 #include "decode_reel.h"
 #include "emer/decode.h"
 #include "emer/error.h"
-#include "media_codecs.h"
 #include "media_open.h"
 
 namespace emer {
@@ -18,7 +20,12 @@ namespace {
 
 using namespace libav;
 
-constexpr std::int64_t kOneThreadPixels = 24'000'000;  // decoded in all; below it, starting threads costs more
+// Pixels decoded in all, below which starting threads costs more than it gains: threads that share every frame
+// out among them, and threads of which each has runs of frames for itself.
+constexpr std::int64_t kOneThreadPixels = 24'000'000;
+constexpr std::int64_t kOneGroupPixels = 2'000'000;
+// Threads within one decoder halve the time at best to 0.7 of it: runs shared out less evenly than so are slower.
+constexpr double kEvenShare = 0.7;
 
 void check_request(const FrameRequest& request, const MediaLimits& limits) {
     check_spec(request.output);
@@ -53,9 +60,9 @@ public:
           watch_(watch),
           orientation_(Orientation::from_matrix(display_matrix(stream_))),
           reel_(file, stream_index, request.kept_bytes, limits, watch),
-          sink_(request, orientation_, limits.pixels),
-          frame_(make_frame()),
-          previous_(make_frame()) {}
+          previous_(make_frame()) {
+        start_over();
+    }
 
     FrameResult run();
 
@@ -64,15 +71,19 @@ private:
     void run_by_pts();
     void run_by_count();
     void sequential();
+    void start_over();
     void decode(const std::vector<Range>& ranges, bool drop, int threads);
-    void decode_range(AVCodecContext& codec, Range range, bool drop);
-    void send(AVCodecContext& codec, const AVPacket* packet);
-    void receive(AVCodecContext& codec);
+    bool decode_groups(const std::vector<Range>& ranges);
     void take(const AVFrame& frame);
     void fill_rest();
     void write(const AVFrame& frame, Target& target);
-    bool wanted(const IndexEntry& entry) const;
+    Target* target_at(std::int64_t key);
+    const Target* target_at(std::int64_t key) const;
+    bool skippable(const IndexEntry& entry) const { return entry.droppable && target_at(entry.pts) == nullptr; }
     bool all_written() const;
+    CodecOptions codec_options(int threads) const;
+    std::int64_t pixels_of(const std::vector<Range>& ranges) const;
+    int most_threads() const;
     int thread_count(const std::vector<Range>& ranges) const;
     double seconds(const AVFrame& frame) const;
 
@@ -83,8 +94,8 @@ private:
     const Watch& watch_;
     Orientation orientation_;
     PacketReel reel_;
-    PictureSink sink_;
-    Frame frame_;
+    std::unique_ptr<Canvas> canvas_;
+    std::unique_ptr<PictureSink> sink_;
     Frame previous_;  // the last frame that was shown, while samples may have to be replaced
     Plan plan_;
     int depth_ = 0;
@@ -109,7 +120,7 @@ FrameResult FrameDecode::run() {
         run_by_count();
     }
     if (shown_ == 0 && !all_written()) throw Error(Kind::media, file_.path() + " holds no frame that can be decoded.");
-    sink_.finish(result_);
+    canvas_->finish(result_);
     result_.frames = plan_.frames;
     result_.padded = plan_.padded;
     result_.corrupt = reel_.damaged() + errors_ + replaced_;
@@ -138,7 +149,7 @@ void FrameDecode::run_by_pts() {
     plan_ = plan_by_pts(index, request_);
     if (plan_.targets.empty()) throw Error(Kind::media, file_.path() + " holds no frame that is shown.");
     const std::vector<Range> ranges = plan_ranges(index, plan_.targets, 0);
-    decode(ranges, true, thread_count(ranges));
+    if (!decode_groups(ranges)) decode(ranges, true, thread_count(ranges));
     if (errors_ == 0 && !all_written()) {
         ++result_.fallbacks;
         decode(plan_ranges(index, plan_.targets, 1), false, 1);
@@ -177,86 +188,113 @@ bool FrameDecode::all_written() const {
     return std::all_of(plan_.targets.begin(), plan_.targets.end(), [](const Target& t) { return t.written; });
 }
 
-bool FrameDecode::wanted(const IndexEntry& entry) const {
-    const auto at = std::lower_bound(plan_.targets.begin(), plan_.targets.end(), entry.pts,
-                                     [](const Target& t, std::int64_t pts) { return t.key < pts; });
-    return at != plan_.targets.end() && at->key == entry.pts;
+Target* FrameDecode::target_at(std::int64_t key) {
+    const auto at = std::lower_bound(plan_.targets.begin(), plan_.targets.end(), key,
+                                     [](const Target& t, std::int64_t k) { return t.key < k; });
+    return at != plan_.targets.end() && at->key == key ? &*at : nullptr;
 }
 
-int FrameDecode::thread_count(const std::vector<Range>& ranges) const {
-    const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-    if (request_.threads > 0) return std::min({request_.threads, cores, 16});
-    std::int64_t packets = 0;
-    for (const Range& range : ranges) packets += static_cast<std::int64_t>(range.end - range.begin);
-    const std::int64_t pixels = std::int64_t{1} * stream_.codecpar->width * stream_.codecpar->height;
-    return packets * pixels < kOneThreadPixels ? 1 : std::min(cores, 4);
+const Target* FrameDecode::target_at(std::int64_t key) const { return const_cast<FrameDecode*>(this)->target_at(key); }
+
+void FrameDecode::start_over() {
+    canvas_ = std::make_unique<Canvas>(request_);
+    sink_ = std::make_unique<PictureSink>(request_, orientation_, limits_.pixels, *canvas_);
+    for (Target& target : plan_.targets) target.written = false;
 }
 
-void FrameDecode::decode(const std::vector<Range>& ranges, bool drop, int threads) {
+CodecOptions FrameDecode::codec_options(int threads) const {
     CodecOptions options;
     options.max_pixels = limits_.pixels;
     options.threads = threads;
     options.reorder_depth = depth_;
-    const Codec codec = open_decoder(stream_, options);
+    return options;
+}
+
+std::int64_t FrameDecode::pixels_of(const std::vector<Range>& ranges) const {
+    std::int64_t packets = 0;
+    for (const Range& range : ranges) packets += static_cast<std::int64_t>(range.end - range.begin);
+    return packets * stream_.codecpar->width * stream_.codecpar->height;
+}
+
+int FrameDecode::most_threads() const {
+    const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    return request_.threads > 0 ? std::min({request_.threads, cores, 16}) : std::min(cores, 4);
+}
+
+int FrameDecode::thread_count(const std::vector<Range>& ranges) const {
+    return request_.threads == 0 && pixels_of(ranges) < kOneThreadPixels ? 1 : most_threads();
+}
+
+void FrameDecode::decode(const std::vector<Range>& ranges, bool drop, int threads) {
+    DecodePass pass(stream_, codec_options(threads), watch_, [this](const AVFrame& frame) { take(frame); });
     shown_ = 0;
-    errors_ = 0;
     av_frame_unref(previous_.get());
     for (const Range& range : ranges) {
-        decode_range(*codec, range, drop);
-        avcodec_flush_buffers(codec.get());
+        pass.run(reel_, range, [&](const IndexEntry& entry) { return drop && skippable(entry); });
     }
+    errors_ = pass.errors();
+    result_.decoded_packets += pass.packets();
 }
 
-void FrameDecode::decode_range(AVCodecContext& codec, Range range, bool drop) {
-    for (std::size_t number = range.begin; number < range.end; ++number) {
-        const IndexEntry& entry = reel_.index()[number];
-        if (drop && entry.droppable && !wanted(entry)) continue;
-        const AVPacket* packet = reel_.at(number);
-        if (packet == nullptr) break;
-        send(codec, packet);
+// Runs that start at different random access points need nothing of each other: each thread decodes, converts
+// and resizes its own. False, with nothing written, where that would not be quicker or not give what order gives.
+bool FrameDecode::decode_groups(const std::vector<Range>& ranges) {
+    if (ranges.size() < 2 || !reel_.in_memory()) return false;
+    if (request_.threads == 0 && pixels_of(ranges) < kOneGroupPixels) return false;
+    std::vector<std::size_t> costs;
+    std::size_t all = 0;
+    for (const Range& range : ranges) {
+        const auto begin = reel_.index().begin();
+        const auto count = std::count_if(begin + static_cast<std::ptrdiff_t>(range.begin),
+                                         begin + static_cast<std::ptrdiff_t>(range.end),
+                                         [this](const IndexEntry& entry) { return !skippable(entry); });
+        costs.push_back(static_cast<std::size_t>(count));
+        all += costs.back();
     }
-    send(codec, nullptr);
-}
-
-void FrameDecode::send(AVCodecContext& codec, const AVPacket* packet) {
-    watch_.check();
-    if (packet != nullptr) ++result_.decoded_packets;
-    int code = avcodec_send_packet(&codec, packet);
-    if (code == AVERROR(EAGAIN)) {
-        receive(codec);
-        code = avcodec_send_packet(&codec, packet);
-    }
-    if (code == AVERROR(ENOMEM)) throw std::bad_alloc();
-    if (code < 0 && code != AVERROR_EOF) ++errors_;
-    receive(codec);
-}
-
-void FrameDecode::receive(AVCodecContext& codec) {
-    int failures = 0;
-    while (failures < 64) {
-        watch_.check();
-        const int code = avcodec_receive_frame(&codec, frame_.get());
-        if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return;
-        if (code == AVERROR(ENOMEM)) throw std::bad_alloc();
-        if (code < 0) {  // with threads, an error of an earlier packet shows up here
-            ++errors_;
-            ++failures;
-            continue;
+    Shares shares = share_out(ranges, costs, most_threads());
+    if (shares.size() < 2 || static_cast<double>(shares.heaviest) > kEvenShare * static_cast<double>(all)) return false;
+    struct Outcome {
+        std::int64_t shown = 0, errors = 0, packets = 0;
+    };
+    std::vector<Outcome> outcomes(shares.size());
+    side_by_side(shares.size(), [&](std::size_t number) {
+        Outcome& outcome = outcomes[number];
+        PictureSink sink(request_, orientation_, limits_.pixels, *canvas_);
+        Range now;
+        DecodePass pass(stream_, codec_options(1), watch_, [&](const AVFrame& frame) {
+            if (frame.pts == AV_NOPTS_VALUE) return;
+            ++outcome.shown;
+            Target* target = target_at(frame.pts);
+            // Nothing but this run's own: another thread may be at work on the others.
+            if (target == nullptr || target->packet < now.begin || target->packet >= now.end || target->written) return;
+            sink.write(frame, target->slots, seconds(frame));
+            target->written = true;
+        });
+        for (const Range& range : shares.of[number]) {
+            now = range;
+            pass.run(reel_, range, [this](const IndexEntry& entry) { return skippable(entry); });
         }
-        take(*frame_);
-        av_frame_unref(frame_.get());
+        outcome.errors = pass.errors();
+        outcome.packets = pass.packets();
+    });
+    for (const Outcome& outcome : outcomes) {
+        shown_ += outcome.shown;
+        errors_ += outcome.errors;
+        result_.decoded_packets += outcome.packets;
     }
+    if (!canvas_->mixed()) return true;
+    shown_ = errors_ = 0;
+    start_over();
+    return false;
 }
 
 void FrameDecode::take(const AVFrame& frame) {
-    if ((frame.flags & AV_FRAME_FLAG_CORRUPT) != 0 || frame.decode_error_flags != 0) ++errors_;
     if (plan_.by_pts && frame.pts == AV_NOPTS_VALUE) return;  // it has no place among the targets
     const std::int64_t key = plan_.by_pts ? frame.pts : shown_;
     ++shown_;
     if (!replace_) {
-        const auto at = std::lower_bound(plan_.targets.begin(), plan_.targets.end(), key,
-                                         [](const Target& t, std::int64_t k) { return t.key < k; });
-        if (at != plan_.targets.end() && at->key == key && !at->written) write(frame, *at);
+        Target* target = target_at(key);
+        if (target != nullptr && !target->written) write(frame, *target);
         return;
     }
     // Frames come in the order they are shown: a target that was passed over is missing.
@@ -281,7 +319,7 @@ void FrameDecode::fill_rest() {
 }
 
 void FrameDecode::write(const AVFrame& frame, Target& target) {
-    sink_.write(frame, target.slots, seconds(frame));
+    sink_->write(frame, target.slots, seconds(frame));
     target.written = true;
 }
 

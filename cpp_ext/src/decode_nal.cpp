@@ -130,6 +130,7 @@ PacketTraits read_mpeg4(const std::uint8_t* data, std::size_t size, bool key) {
 BitstreamReader BitstreamReader::make(Bitstream kind, const std::uint8_t* extradata, std::size_t size) {
     BitstreamReader reader;
     reader.kind = kind;
+    if (kind == Bitstream::av1) reader.sequence = Av1Sequence::from_config(extradata, size);
     if (extradata == nullptr || size < 7 || extradata[0] != 1) return reader;
     // ISO/IEC 14496-15: avcC says it in byte 4, hvcC in byte 21.
     if (kind == Bitstream::h264) reader.length_bytes = (extradata[4] & 3) + 1;
@@ -137,7 +138,7 @@ BitstreamReader BitstreamReader::make(Bitstream kind, const std::uint8_t* extrad
     return reader;
 }
 
-PacketTraits BitstreamReader::read(const std::uint8_t* data, std::size_t size, bool key) const {
+PacketTraits BitstreamReader::read(const std::uint8_t* data, std::size_t size, bool key) {
     PacketTraits traits;
     traits.random_access = key;
     if (data == nullptr || size == 0) return traits;
@@ -148,6 +149,9 @@ PacketTraits BitstreamReader::read(const std::uint8_t* data, std::size_t size, b
         case Bitstream::mpeg4: return read_mpeg4(data, size, key);
         case Bitstream::vp8:
             traits.hidden = (data[0] >> 4 & 1) == 0;  // RFC 6386 9.1: show_frame
+            return traits;
+        case Bitstream::av1:
+            traits.droppable = is_droppable_av1(sequence, data, size);
             return traits;
         case Bitstream::other: break;
     }

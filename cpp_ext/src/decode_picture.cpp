@@ -85,22 +85,50 @@ Orientation Orientation::from_matrix(const std::int32_t* matrix) {
     return turn;
 }
 
-PictureSink::PictureSink(const FrameRequest& request, Orientation of_stream, std::int64_t max_pixels)
+Canvas::Canvas(const FrameRequest& request)
     : request_(request),
-      of_stream_(of_stream),
-      max_pixels_(max_pixels),
-      written_(static_cast<std::size_t>(request.count), false),
+      written_(static_cast<std::size_t>(request.count), 0),
       seconds_(static_cast<std::size_t>(request.count), 0.0) {}
 
-void PictureSink::allocate(Size upright) {
+void Canvas::open(Size upright, int degrees) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (pixels_) {
+        mixed_ = mixed_ || upright != source_ || degrees != degrees_;
+        return;
+    }
     source_ = upright;
+    degrees_ = degrees;
     output_ = output_size(upright, request_.output);
     picture_bytes_ = static_cast<std::size_t>(output_.width) * output_.height * 3 * request_.output.value_bytes();
     if (picture_bytes_ * request_.count > kOutputBytes) {
         throw Error(Kind::limit, "The sampled frames would take more than 2 GiB.", "Ask for fewer or smaller frames.");
     }
-    pixels_ = std::make_unique<std::uint8_t[]>(picture_bytes_ * request_.count);
+    // Not cleared: a result leaves only when every slot was written.
+    pixels_.reset(new std::uint8_t[picture_bytes_ * request_.count]);
 }
+
+void Canvas::spread(const std::vector<int>& slots, double seconds) {
+    for (const int slot : slots) {
+        if (slot != slots.front()) std::memcpy(at(slot), at(slots.front()), picture_bytes_);
+        written_[slot] = 1;
+        seconds_[slot] = seconds;
+    }
+}
+
+void Canvas::finish(FrameResult& result) {
+    for (const char written : written_) {
+        if (written == 0) throw Error(Kind::media, "A sampled frame could not be decoded.");
+    }
+    result.pixels = std::move(pixels_);
+    result.size = output_;
+    result.as_float = request_.output.as_float;
+    result.pts_seconds = std::move(seconds_);
+    result.source = source_;
+    result.rotation_degrees = degrees_;
+}
+
+PictureSink::PictureSink(const FrameRequest& request, Orientation of_stream, std::int64_t max_pixels, Canvas& canvas)
+    : request_(request), of_stream_(of_stream), max_pixels_(max_pixels), canvas_(canvas) {}
 
 void PictureSink::to_rgb(const AVFrame& frame, Size size) {
     bool full_range = frame.color_range == AVCOL_RANGE_JPEG;
@@ -158,37 +186,17 @@ void PictureSink::write(const AVFrame& frame, const std::vector<int>& slots, dou
         turn(orientation, size);
         rgb = turned_.get();
     }
-    if (!pixels_) {
-        allocate(upright);
-        degrees_ = orientation.degrees();
-    }
+    canvas_.open(upright, orientation.degrees());
     if (!resizer_ || resizer_->source() != upright) {
         OutputSpec spec = request_.output;
         if (spec.resize == ResizeMode::fit) {  // the first frame set the size of the array
             spec.resize = ResizeMode::stretch;
-            spec.size = output_;
+            spec.size = canvas_.output();
         }
         resizer_ = std::make_unique<Resizer>(upright, spec);
     }
-    std::uint8_t* first = pixels_.get() + picture_bytes_ * slots.front();
-    resizer_->run(rgb, static_cast<std::ptrdiff_t>(row_bytes(upright)), first);
-    for (const int slot : slots) {
-        if (slot != slots.front()) std::memcpy(pixels_.get() + picture_bytes_ * slot, first, picture_bytes_);
-        written_[slot] = true;
-        seconds_[slot] = seconds;
-    }
-}
-
-void PictureSink::finish(FrameResult& result) {
-    for (const bool written : written_) {
-        if (!written) throw Error(Kind::media, "A sampled frame could not be decoded.");
-    }
-    result.pixels = std::move(pixels_);
-    result.size = output_;
-    result.as_float = request_.output.as_float;
-    result.pts_seconds = std::move(seconds_);
-    result.source = source_;
-    result.rotation_degrees = degrees_;
+    resizer_->run(rgb, static_cast<std::ptrdiff_t>(row_bytes(upright)), canvas_.at(slots.front()));
+    canvas_.spread(slots, seconds);
 }
 
 }  // namespace emer::libav

@@ -22,6 +22,7 @@ Bitstream bitstream(AVCodecID id) {
         case AV_CODEC_ID_MPEG2VIDEO: return Bitstream::mpeg12;
         case AV_CODEC_ID_MPEG4: return Bitstream::mpeg4;
         case AV_CODEC_ID_VP8: return Bitstream::vp8;
+        case AV_CODEC_ID_AV1: return Bitstream::av1;
         default: return Bitstream::other;
     }
 }
@@ -38,7 +39,7 @@ PacketReel::PacketReel(MediaFile& file, int stream_index, std::size_t most_kept_
       current_(make_packet()) {
     const AVStream& stream = *file.format().streams[stream_index];
     const AVCodecParameters& parameters = *stream.codecpar;
-    const BitstreamReader reader =
+    BitstreamReader reader =
         BitstreamReader::make(bitstream(parameters.codec_id), parameters.extradata,
                               static_cast<std::size_t>(std::max(0, parameters.extradata_size)));
     file.only(stream_index);
@@ -50,7 +51,7 @@ PacketReel::PacketReel(MediaFile& file, int stream_index, std::size_t most_kept_
     next_ = index_.size();
 }
 
-void PacketReel::add(const AVPacket& packet, const BitstreamReader& reader) {
+void PacketReel::add(const AVPacket& packet, BitstreamReader& reader) {
     if (packet.size <= 0) return;
     const PacketTraits traits =
         reader.read(packet.data, static_cast<std::size_t>(packet.size), (packet.flags & AV_PKT_FLAG_KEY) != 0);

@@ -22,11 +22,13 @@ public:
     const std::vector<IndexEntry>& index() const { return index_; }
     std::int64_t damaged() const { return damaged_; }
 
-    // Null when the packet can't be read again. Valid until the next call.
+    // Null when the packet can't be read again. Valid until the next call; where all packets are in memory, to
+    // the end, and for any number of threads.
     const AVPacket* at(std::size_t number);
+    bool in_memory() const { return keeping_; }
 
 private:
-    void add(const AVPacket& packet, const BitstreamReader& reader);
+    void add(const AVPacket& packet, BitstreamReader& reader);
     bool advance();
 
     const MediaLimits& limits_;

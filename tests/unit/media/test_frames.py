@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,8 @@ from emer_edge.limits import Limits
 from emer_edge.media.source import FrameSpec, open_media
 from tests.support.reference_decode import pillow_resize, sequential_frames, uniform
 
-BACKENDS = [
-    pytest.param(
-        "native", marks=pytest.mark.skipif(not _core.decode_backend()["have_libav"], reason="no libav")
-    ),
-    "pyav",
-]
+NATIVE = pytest.mark.skipif(not _core.decode_backend()["have_libav"], reason="no libav")
+BACKENDS = [pytest.param("native", marks=NATIVE), "pyav"]
 SAME_PIXELS = """
 h264_aac.mp4 h264_gops.mkv h264_opengop.mp4 h264_refresh.mp4 h264_baseline.mp4 h264_mp2.ts h264_odd.mp4
 h264_vfr.mp4 h264_90.mp4 h264_180.mp4 h264_270.mp4 h264_10bit.mp4 h264_one.mp4 h264_three.mp4 hevc_aac.mp4
@@ -28,6 +25,12 @@ faststart.mp4 fragments.mp4 edit_list.mp4 words.mkv lying_size.mp4 cut.mp4 cut.m
 """
 TURNS = {"h264_90.mp4": 1, "h264_180.mp4": 2, "h264_270.mp4": 3}
 WHOLE = FrameSpec(count=16, height=96, width=96, resize="fit", dtype="uint8")
+
+
+def core_frames(clip: Path, count: int, threads: int = 0) -> dict[str, Any]:
+    """What the extension gives for frames of at most 256 x 256, as uint8."""
+    spec = {**FrameSpec(count=count, height=256, width=256, resize="fit", dtype="uint8").to_core()}
+    return _core.decode_frames(bytes(clip), {**spec, "threads": threads}, {})
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -46,6 +49,36 @@ def test_frames_are_those_of_sequential_decoding(made_clips: Path, name: str, ba
         assert np.abs(got - expected).mean() < 1.0, f"frame {ordinal}"
     assert np.all(np.diff(batch.pts_seconds) >= 0)
     assert (batch.source_width, batch.source_height) == (batch.pixels.shape[3], batch.pixels.shape[2])
+
+
+@NATIVE
+@pytest.mark.parametrize("name", [*SAME_PIXELS.split(), "size_change.ts"])
+def test_threads_change_no_frame(made_clips: Path, name: str) -> None:
+    alone, together = (core_frames(made_clips / name, count=16, threads=threads) for threads in (1, 2))
+    assert np.array_equal(alone["pixels"], together["pixels"])
+    for key in ("pts_seconds", "frames", "padded", "corrupt", "source_width", "rotation_degrees"):
+        assert np.array_equal(alone[key], together[key]), key
+
+
+@NATIVE
+def test_groups_of_pictures_are_shared_out_among_threads(made_clips: Path) -> None:
+    # Of a clip with many keyframes, no thread decodes what another one does, and nothing is decoded anew.
+    alone, together = (core_frames(made_clips / "h264_gops.mkv", count=4, threads=n) for n in (1, 2))
+    assert alone["decoded_packets"] == together["decoded_packets"] < alone["frames"]
+    assert together["fallbacks"] == 0
+
+
+@NATIVE
+def test_av1_frames_that_no_other_needs_are_left_out(made_clips: Path) -> None:
+    few = core_frames(made_clips / "av1.mkv", count=2)
+    frames, count = sequential_frames(made_clips / "av1.mkv")
+    last = count // 2
+    since_key = last % 20 + 1  # keyint=20
+    assert few["decoded_packets"] < 1 + since_key
+    assert few["fallbacks"] == 0
+    assert few["pts_seconds"][1] > 0
+    shown = np.stack([frames[0], frames[last]])
+    assert np.abs(few["pixels"].transpose(0, 2, 3, 1).astype(int) - shown).max() <= 2
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
