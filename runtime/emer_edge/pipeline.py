@@ -335,8 +335,8 @@ def _say(
     on_event(Event("stage", "generate"))
     stream, pieces = Generation(branch, generation, cancel, lock), list[str]()
     for piece in stream:
-        said.first_token = said.first_token or time.perf_counter()
         pieces.append(piece)
         on_event(Event("text", text=piece))
+    said.first_token = stream.first_token_at
     said.text, said.finish, said.tokens = "".join(pieces).strip(), stream.finish or "stop", stream.n_tokens
     return said

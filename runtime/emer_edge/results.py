@@ -144,7 +144,7 @@ class Timings:
     first_label: float = 0.0
     """From the start of the call to the decision with confidences."""
     first_token: float = 0.0
-    """From the start of the call to the first piece of text; 0 when none was generated."""
+    """From the start of the call to the first token of the text; 0 when none was asked for."""
     per_token: float = 0.0
     """Mean time per generated token."""
     total: float = 0.0

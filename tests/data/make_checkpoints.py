@@ -41,8 +41,13 @@ _SIZES = {
 }
 
 
-def write_tokenizer(folder: Path, size: int = 900, seed: int = 1, pattern: str = QWEN2_PATTERN) -> int:
-    """Write tokenizer.json and tokenizer_config.json as Qwen publishes them; returns the number of tokens."""
+def write_tokenizer(
+    folder: Path, size: int = 900, seed: int = 1, pattern: str = QWEN2_PATTERN, known: str = ""
+) -> int:
+    """Write tokenizer.json and tokenizer_config.json as Qwen publishes them; returns the number of tokens.
+
+    `known`: text of which every word becomes one token where `size` leaves room, as in real ones.
+    """
     tokenizer = Tokenizer(BPE())
     tokenizer.normalizer = NFC()
     tokenizer.pre_tokenizer = Sequence(
@@ -53,7 +58,7 @@ def write_tokenizer(folder: Path, size: int = 900, seed: int = 1, pattern: str =
     )
     tokenizer.decoder = ByteLevelDecoder()
     trainer = BpeTrainer(vocab_size=size, initial_alphabet=ByteLevel.alphabet(), show_progress=False)
-    tokenizer.train_from_iterator(sample_texts(400, seed), trainer)
+    tokenizer.train_from_iterator([*sample_texts(400, seed), *[known] * 2000], trainer)
     tokenizer.add_special_tokens([*SPECIALS])
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {"bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}

@@ -6,8 +6,10 @@ Knows the folders of AffectGPT 2025 and Light-MER. Needs the exporter's librarie
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +120,7 @@ def write_published(root: Path, family: str = "light-mer", scale: Scale = SMALL)
     llm = root / names["llm"]
     rows = scale.vocabulary or write_tokenizer(llm) + SPARE_ROWS
     if scale.vocabulary:
-        write_tokenizer(llm)
+        write_tokenizer(llm, 4000, known=family_words())
     model = make_llm("qwen3" if small else "qwen2", rows, **scale.llm)
     write_folder(llm, model, torch.bfloat16 if small else torch.float16, shards=2)
     fusion = fusion_state(scale.vision_dim, audio.config.hidden_size, model.config.hidden_size)
@@ -127,6 +129,12 @@ def write_published(root: Path, family: str = "light-mer", scale: Scale = SMALL)
         state["ot_hidden_proj.weight"] = torch.zeros(4, model.config.hidden_size)
     write_pth(root / "checkpoint.pth", state)
     return root
+
+
+def family_words() -> str:
+    """Prompt and labels of the AffectGPT family, of which real tokenizers know most words."""
+    place = files("emer_export").joinpath("families/affectgpt.toml")
+    return " ".join(re.findall(r"[A-Za-z']+", place.read_text(encoding="utf-8")))
 
 
 def write_clip(folder: Path, scale: Scale, *, pickled: bool) -> Any:

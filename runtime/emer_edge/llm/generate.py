@@ -6,6 +6,7 @@ Knows bytes, text and when to stop. Does not know llama.cpp: tokens come from an
 from __future__ import annotations
 
 import codecs
+import time
 from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 
@@ -169,6 +170,8 @@ class Generation:
         """`stop`: an end token or a stop string; `length`: the token ceiling or the context is full."""
         self.n_tokens = 0
         """Tokens generated so far, an end token not counted."""
+        self.first_token_at = 0.0
+        """When the first token was picked, on `time.perf_counter`; 0 before."""
 
     def __iter__(self) -> Iterator[str]:
         """Pieces of text, none of them empty.
@@ -182,6 +185,7 @@ class Generation:
             if self._cancel is not None and self._cancel.cancelled:
                 raise Cancelled("The answer was stopped.")
             text, token = writing.take(logits)
+            self.first_token_at = self.first_token_at or time.perf_counter()
             self.n_tokens = writing.n_tokens
             if text:
                 yield text
