@@ -273,6 +273,7 @@ _RATES = {
     "absent_unnamed": "a modality that was not given is not named",
     "given_named": "a modality that was given is named",
     "labels_agree": "the text's first label is the surest of the logits",
+    "agreement": "clues agree or differ as is said, by what each modality shows alone",
 }
 
 
@@ -291,7 +292,8 @@ def faithfulness(explain: Figures) -> str:
         for name, words in _RATES.items()
         if name in explain
     ]
-    names = [name for name in ("voice", "quotes", "absent_unnamed", "labels_agree") if name in explain]
+    columns = ("voice", "quotes", "absent_unnamed", "labels_agree", "agreement")
+    names = [name for name in columns if name in explain]
     subsets = [
         [
             named(subset),

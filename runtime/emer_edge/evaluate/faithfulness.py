@@ -1,9 +1,9 @@
 """Checks what one answer states against the clip it is about.
 
 Knows the statements that can be checked: voice clues against signal processing, quotations against the words,
-modalities named against those given, labels in the text against those read from the logits. Does not know
-whether an emotion is right, and nothing of faces: a smile in the text is not checked. `faithfulness_rates`
-sums up many answers.
+modalities named against those given, labels in the text against those read from the logits, and whether clues
+agree against what each modality shows alone. Does not know whether an emotion is right, and nothing of faces:
+a smile in the text is not checked. `faithfulness_rates` sums up many answers.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from numpy.typing import NDArray
 
 from emer_edge.errors import InputError
 from emer_edge.evaluate import prosody
+from emer_edge.evaluate.agreement import Claim, read_agreement
+from emer_edge.evaluate.agreement_check import judge
+from emer_edge.evaluate.agreement_words import adjective
 from emer_edge.evaluate.clue_words import LEVELS, Quantity
-from emer_edge.evaluate.mentions import MODALITIES, mentions, normalised, quotations, stands_in
+from emer_edge.evaluate.mentions import MODALITIES, mentions, quotations, stands_in
 from emer_edge.evaluate.prosody import Prosody
 from emer_edge.evaluate.voice_clues import Reading, VoiceClue, voice_clues
 from emer_edge.llm.parse import parse_labels
 from emer_edge.results import ClueModality, Reasoning, Waveform
 
-Kind: TypeAlias = Literal["voice", "quote", "absent", "named", "label"]
+Kind: TypeAlias = Literal["voice", "quote", "absent", "named", "label", "agreement"]
 Verdict: TypeAlias = Literal["right", "wrong", "borderline", "not_checkable"]
 Levels: TypeAlias = Mapping[str, str]
 
@@ -57,18 +60,6 @@ _CAVEATS = {
 }
 # Confidences nearer than this are a tie: either label may be written first.
 _TIE = 0.05
-# The nouns of the basic emotions (Ekman 1992) and of the two quiet labels, which texts use instead.
-_ADJECTIVES = {
-    "happiness": "happy",
-    "sadness": "sad",
-    "anger": "angry",
-    "fear": "fearful",
-    "disgust": "disgusted",
-    "surprise": "surprised",
-    "contempt": "contemptuous",
-    "neutrality": "neutral",
-    "calmness": "calm",
-}
 
 
 @dataclass(frozen=True)
@@ -82,6 +73,7 @@ class Evidence:
             no borderline.
         labels: read from the logits, surest first.
         scores: their confidences, where known.
+        alone: the surest label of each modality when it alone is given; "unclear" for what can't be read.
 
     Raises:
         InputError: an unknown modality, quantity or level, or sound at another rate.
@@ -92,16 +84,23 @@ class Evidence:
     voice: Waveform | NDArray[np.floating] | Prosody | Levels | None = None
     labels: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
+    alone: Mapping[ClueModality, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "given", frozenset(self.given))
-        if not self.given <= set(MODALITIES):
-            raise InputError(f"Modalities are {', '.join(MODALITIES)}.", f"Given: {sorted(self.given)}.")
+        for names in (self.given, set(self.alone)):
+            if not names <= set(MODALITIES):
+                raise InputError(f"Modalities are {', '.join(MODALITIES)}.", f"Given: {sorted(names)}.")
         object.__setattr__(self, "voice", _measured(self.voice))
 
     @classmethod
-    def of(cls, reasoning: Reasoning, waveform: Waveform | NDArray[np.floating] | None = None) -> Evidence:
-        """What the runtime says it has used for `reasoning`; the sound itself is the caller's to bring."""
+    def of(
+        cls,
+        reasoning: Reasoning,
+        waveform: Waveform | NDArray[np.floating] | None = None,
+        alone: Mapping[ClueModality, str] | None = None,
+    ) -> Evidence:
+        """What the runtime says it has used for `reasoning`; sound and `alone` are the caller's to bring."""
         read = [emotion for emotion in reasoning.emotions if emotion.confidence is not None]
         read.sort(key=lambda emotion: -(emotion.confidence or 0.0))
         return cls(
@@ -110,6 +109,7 @@ class Evidence:
             voice=waveform,
             labels=tuple(emotion.label for emotion in read),
             scores=reasoning.scores,
+            alone=alone or {},
         )
 
     @property
@@ -126,7 +126,8 @@ class Check:
 
     `kind` `voice`: a clue about the voice. `quote`: quoted words stand in the subtitle. `absent`: a modality
     that was not given is not named. `named`: one that was given is. `label`: the text's first label is the
-    surest of the logits. `topic` is the quantity (`ambiguous` where the words mean either), or the modality.
+    surest of the logits. `agreement`: clues agree or differ as is said. `topic` is the quantity (`ambiguous`
+    where the words mean either), the modality, or `agree` or `contrast`.
     The place is empty (start == stop) where a statement is that something is not said.
     """
 
@@ -165,13 +166,21 @@ class Checked:
 def check_answer(text: str, evidence: Evidence, clip: str = "clip") -> Checked:
     """Check every statement of one answer; of a text longer than 20,000 characters, the beginning.
 
-    Statements stand in this order: voice clues, quotations, absent modalities, given ones, labels.
+    Statements stand in this order: voice clues, quotations, absent modalities, given ones, labels, agreement.
+
+    >>> evidence = Evidence(frozenset({"face", "voice"}), alone={"face": "sad", "voice": "happy"})
+    >>> checked = check_answer("While the face looks sad, the voice sounds happy.", evidence)
+    >>> [(check.topic, check.verdict) for check in checked.checks if check.kind == "agreement"]
+    [('contrast', 'right')]
+    >>> [check.verdict for check in check_answer("The clues agree.", evidence).checks][-1]
+    'wrong'
     """
     clues = voice_clues(text)
     checks = [_voice(clue, evidence) for clue in clues]
     checks += _quotes(text, evidence)
     checks += _modalities(text, clues, evidence)
     checks += _label(text, evidence)
+    checks += _agreement(text, evidence)
     return Checked(clip, tuple(checks), evidence.levels)
 
 
@@ -303,11 +312,11 @@ def _label(text: str, evidence: Evidence) -> list[Check]:
     written = parse_labels(text, sorted(known))
     if not written:
         return []
-    first = _adjective(written[0])
+    first = adjective(written[0])
     start = text.lower().rfind(written[0])
     start, stop = (start, start + len(written[0])) if start >= 0 else (0, 0)
-    best = [_adjective(label) for label in evidence.labels[:1]]
-    shares = {_adjective(label): share for label, share in evidence.scores.items()}
+    best = [adjective(label) for label in evidence.labels[:1]]
+    shares = {adjective(label): share for label, share in evidence.scores.items()}
     near = bool(best) and first in shares and shares.get(best[0], 0.0) - shares[first] < _TIE
     right = first in best
     verdict: Verdict = "right" if right else "borderline" if near else "wrong"
@@ -327,6 +336,37 @@ def _label(text: str, evidence: Evidence) -> list[Check]:
     return [done]
 
 
-def _adjective(label: str) -> str:
-    word = normalised(label)
-    return _ADJECTIVES.get(word, word)
+def _agreement(text: str, evidence: Evidence) -> list[Check]:
+    """What is said of clues that agree or differ, by the answer itself and by each modality alone."""
+    known = {*evidence.labels, *evidence.scores, *evidence.alone.values()}
+    said = read_agreement(text, known)
+    checks = []
+    for claim in said.claims:
+        found = judge(claim, said.clues, evidence.given, evidence.alone, known)
+        verdict: Verdict = (
+            "not_checkable" if found.is_right is None else "right" if found.is_right else "wrong"
+        )
+        named = [side.modality for side in claim.sides] or evidence.given
+        alone = [f"{name} {evidence.alone[name]}" for name in MODALITIES if name in evidence.alone]
+        checks.append(
+            Check(
+                kind="agreement",
+                topic=claim.stance,
+                text=claim.text,
+                start=claim.start,
+                stop=claim.stop,
+                claimed=_claimed(claim),
+                measured=", ".join(own for own in alone if own.split()[0] in named),
+                verdict=verdict,
+                is_right=found.is_right,
+                reason=found.reason,
+            )
+        )
+    return checks
+
+
+def _claimed(claim: Claim) -> str:
+    sides = [" ".join((side.modality, *side.labels)) for side in claim.sides] or [
+        " ".join(("all", *claim.labels))
+    ]
+    return f"{', '.join(sides)} {'agree' if claim.stance == 'agree' else 'differ'}"

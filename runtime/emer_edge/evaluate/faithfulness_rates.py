@@ -26,6 +26,7 @@ RATES: dict[str, Callable[[Check], bool]] = {
     "absent_unnamed": lambda check: check.kind == "absent",
     "given_named": lambda check: check.kind == "named",
     "labels_agree": lambda check: check.kind == "label",
+    "agreement": lambda check: check.kind == "agreement",
 }
 """Which checks each rate is of."""
 

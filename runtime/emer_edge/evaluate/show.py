@@ -46,6 +46,7 @@ RATE_TITLES = {
     "absent_unnamed": "absent modality not named",
     "given_named": "given modality named",
     "labels_agree": "labels agree with logits",
+    "agreement": "clues agree or differ as said",
 }
 
 

@@ -238,6 +238,7 @@ def test_evidence_of_an_answer_of_the_runtime():
     "arguments",
     [
         {"given": {"smell"}},
+        {"given": ALL, "alone": {"smell": "sad"}},
         {"given": ALL, "voice": {"pitch": "loud"}},
         {"given": ALL, "voice": {"smell": "low"}},
         {"given": ALL, "voice": Waveform(tone(), 8_000)},
@@ -277,6 +278,7 @@ def test_true_explanations_of_the_recipe_are_without_fault():
             subtitle if "words" in given else None,
             measured if "voice" in given else None,
             labels,
+            alone={name: facts.seen.get(name, explain.UNCLEAR) for name in given},
         )
         checked = check_answer(explain.explanation(facts, rng), evidence)
         assert [check for check in checked.checks if check.is_right is not True] == []
