@@ -22,7 +22,11 @@ _WHOLE = "stop"
 
 
 def checked(pair: Pair, answer: Mapping[str, Any], clip: str) -> Checked:
-    """Check one explanation; the voice is measured on the waveform that was heard."""
+    """Check one explanation; the voice is measured on the waveform that was heard.
+
+    Answers that were kept from before the labels of each modality alone were asked for have no `alone`: what
+    they say about agreement counts as stated and, unless it contradicts itself, not as checked.
+    """
     scores = answer["scores"]
     evidence = Evidence(
         given=frozenset(_GIVEN[letter] for letter in pair.subset),
@@ -30,6 +34,7 @@ def checked(pair: Pair, answer: Mapping[str, Any], clip: str) -> Checked:
         voice=pair.voice.astype(np.float32) if "v" in pair.subset else None,
         labels=tuple(sorted(scores, key=lambda label: -scores[label])),
         scores=scores,
+        alone=answer.get("alone", {}),
     )
     return check_answer(answer["text"], evidence, clip)
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emer_edge.senses import Rows as Embeddings
+from training.beliefs import UNCLEAR
 from training.measure_data import Rows
 from training.measure_pack import Gauge
 
@@ -137,10 +138,29 @@ def combine_step(gauge: Gauge, pair: Pair) -> dict[str, Any]:
 
 
 def explain_step(gauge: Gauge, pair: Pair) -> dict[str, Any]:
-    """Ask for the reasoning of one example; its labels come from the same answer."""
+    """Ask for the reasoning of one example, and where it has several modalities for the label of each alone.
+
+    The labels of the answer come from the answer itself. `alone` is the surest label by modality, read
+    without generating text; of a voice that the runtime calls silent nothing can be read.
+    """
     vision = gauge.see(pair.face) if "f" in pair.subset else None
     audio = gauge.hear(pair.voice) if "v" in pair.subset else None
-    answer = gauge.explain(vision, audio, pair.words if "w" in pair.subset else None)
+    words = pair.words if "w" in pair.subset else None
+    alone: dict[str, str] = {}
+    if len(pair.subset) > 1:
+        if vision is not None:
+            alone["face"] = _surest(gauge.scores(vision, None, None))
+        if "v" in pair.subset:
+            alone["voice"] = UNCLEAR if audio is None else _surest(gauge.scores(None, audio, None))
+        if words:
+            alone["words"] = _surest(gauge.scores(None, None, words))
+    return {**_reasoning(gauge, vision, audio, words), "alone": alone}
+
+
+def _reasoning(
+    gauge: Gauge, vision: Embeddings | None, audio: Embeddings | None, words: str | None
+) -> dict[str, Any]:
+    answer = gauge.explain(vision, audio, words)
     return {
         "text": answer.text,
         "finish": answer.finish,
@@ -154,7 +174,11 @@ def disagree_step(gauge: Gauge, pair: Pair) -> dict[str, Any]:
     """Ask for the reasoning of a disagreeing face and voice, and what each of them shows alone."""
     vision, audio = gauge.see(pair.face), gauge.hear(pair.voice)
     alone = [gauge.scores(vision, None, None), gauge.scores(None, audio, None)]
-    return {**explain_step(gauge, pair), "alone": [_short(scores) for scores in alone]}
+    return {**_reasoning(gauge, vision, audio, None), "alone": [_short(scores) for scores in alone]}
+
+
+def _surest(scores: dict[str, float]) -> str:
+    return max(scores, key=scores.__getitem__)
 
 
 def _short(scores: dict[str, float]) -> dict[str, float]:

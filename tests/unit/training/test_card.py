@@ -121,6 +121,16 @@ def test_a_missing_chapter_is_said_to_be_missing(chapter: str, heading: str) -> 
     assert said(card.render(figures)) > said(card.render(whole))
 
 
+def test_a_record_without_a_rate_makes_a_card_without_its_row() -> None:
+    figures = made_figures()
+    row = "clues agree or differ as is said"
+    assert row in card.render(figures)
+    del figures["test"]["explain"]["agreement"]
+    assert row not in card.render(figures)
+    kept = record.read(record.FIGURES)
+    assert (row in card.render(kept)) == ("agreement" in kept["test"]["explain"])
+
+
 def test_a_card_without_any_figures_says_so() -> None:
     text = card.render({"pack": {"name": "emer-nano", "version": "1.2.3"}})
     assert "# emer-nano 1.2.3" in text

@@ -13,7 +13,7 @@ import pytest
 import emer_edge as ee
 from emer_edge.packs.store import find_pack
 from tests.data.made_figures import made_answers, made_figures, made_rows
-from training import evaluate, goals, measure_figures, measure_pairs, record
+from training import evaluate, goals, measure_explain, measure_figures, measure_pairs, record
 from training.measure_data import Item, Rows, text_rows
 from training.measure_pack import Gauge, Workers, pack_hash
 from training.measure_pairs import PAIR_LABELS, Pair, Shelf
@@ -64,6 +64,43 @@ def test_disturbed_pairs_are_scored_in_every_variant(gauge: Gauge) -> None:
     answer = measure_pairs.disagree_step(gauge, pair)
     assert answer["text"]
     assert len(answer["alone"]) == 2
+
+
+def test_explained_clips_tell_what_each_modality_shows_alone(gauge: Gauge) -> None:
+    face, words = np.random.default_rng(2).integers(0, 256, (48, 48), np.uint8), "This is wonderful."
+    silence = np.zeros(16_000, np.float16)
+    pair = Pair(face, silence, words, ("happy",) * 3, "a 1", "a 2", 5)
+    answer = measure_pairs.explain_step(gauge, pair)
+    scores = gauge.item(Item(words=words))
+    assert set(answer["alone"]) == {"face", "voice", "words"}
+    assert answer["alone"]["words"] == max(scores, key=scores.__getitem__)
+    assert answer["alone"]["voice"] == "unclear", "the runtime leaves silence out"
+    alone = measure_pairs.explain_step(gauge, Pair(face, silence, words, ("happy",) * 3, "a", "b", 5, "w"))
+    assert alone["alone"] == {}
+
+
+def test_what_is_said_of_agreement_is_counted(tmp_path: Path) -> None:
+    pairs = [
+        Pair(np.zeros((48, 48), np.uint8), _voice().astype(np.float16), "", ("sad",) * 3, "", "", 1, "fv")
+    ]
+    contrast = "While the face looks sad, the voice sounds happy."
+
+    def answer(text: str, **more: object) -> dict[str, object]:
+        return {"text": text, "scores": {"sad": 0.6, "happy": 0.4}, "finish": "stop", **more}
+
+    answers = [
+        answer(contrast, alone={"face": "sad", "voice": "happy"}),
+        answer(contrast, alone={"face": "sad", "voice": "sad"}),
+        answer("The clues agree.", alone={"face": "sad", "voice": "sad"}),
+        answer(contrast.replace("happy", "sad"), alone={"face": "sad", "voice": "happy"}),
+        # Kept from before the labels of each modality alone were asked for.
+        answer(contrast),
+    ]
+    figures = measure_explain.explanation(pairs * len(answers), answers)
+    assert (figures["agreement"]["stated"], figures["agreement"]["checked"]) == (5, 4)
+    assert figures["agreement"]["right"]["value"] == pytest.approx(0.5)
+    assert figures["subsets"]["fv"]["agreement"]["value"] == pytest.approx(0.5)
+    assert not any("agreement" in goal.place for chapter in goals.CHAPTERS.values() for goal in chapter)
 
 
 def test_answers_that_were_given_are_not_asked_for_again(tmp_path: Path) -> None:
