@@ -83,7 +83,9 @@ def test_clips_become_what_the_encoders_are_given(demo_clip: Path, tmp_path: Pat
     for part in ("vision", "audio"):
         shape = getattr(manifest.encoders, part).files["fp32"].input.shape
         batches = calibration_batches(manifest, part, [demo_clip, demo_clip])
-        assert [batch.shape for batch in batches] in ([shape], [shape] * 2)
+        # An encoder of one item is given each frame and each window of both clips.
+        assert {batch.shape for batch in batches} == {shape}
+        assert len(batches) >= (2 if shape[0] == 1 else 1)
         assert all(batch.dtype == np.float32 and np.isfinite(batch).all() for batch in batches)
         assert max(float(np.abs(batch).max()) for batch in batches) < 30
     with pytest.raises(InputError, match="No clip can calibrate"):

@@ -11,10 +11,13 @@ from emer_export.families import family_names, load_family
 
 
 def test_every_definition_loads() -> None:
-    assert family_names() == ("affectgpt", "light-mer")
+    assert family_names() == ("affectgpt", "affectgpt-emer", "light-mer")
     for name in family_names():
         family = load_family(name)
         assert family.name == name
+        assert family.look(None) in family.looks.values()
+    for name in ("affectgpt", "light-mer"):
+        family = load_family(name)
         assert set(family.looks) == {"faces", "frames"}
         assert family.look(None) == family.looks["faces"]
 
@@ -64,7 +67,7 @@ def test_a_wrong_definition_is_said_to_be_wrong(text: str, said: str, tmp_path: 
 def test_an_unknown_family_names_the_known_ones() -> None:
     with pytest.raises(InputError, match="resnet") as caught:
         load_family("resnet")
-    assert "affectgpt, light-mer" in caught.value.why
+    assert "affectgpt, affectgpt-emer, light-mer" in caught.value.why
 
 
 def test_the_example_of_the_page_is_a_definition(tmp_path: Path) -> None:
