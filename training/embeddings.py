@@ -4,7 +4,7 @@ Knows the layout of embeddings.npz, encoders.json and the ONNX files of emer-nan
 is trained. Every embedding comes from the exported ONNX file, the one the runtime runs.
 
 embeddings.npz (float16 unless said; `k` views per item: view 0 is clean, the others are altered; an embedding
-is 128 features, evidence for 8 classes and, for a voice, 53 measures):
+holds evidence for 8 classes, of a face behind 128 features, of a voice before 53 measures):
 
     ferplus_{train,dev,test}_index       int32 [n]          row of the FER+ manifest
     ferplus_{train,dev,test}_votes       [n, 8]             shares in the order of face_classes
@@ -15,10 +15,10 @@ is 128 features, evidence for 8 classes and, for a voice, 53 measures):
     muxspace_{train,dev,test}_embeddings [n, k, 136]
     voice_{train,dev,test,cross}_{corpus,file,speaker,intensity}  str [n]
     voice_{train,dev,test,cross}_label       int8 [n]            in the order of voice_classes
-    voice_{train,dev,test,cross}_embeddings  [n, k, 8, 189]      the eight windows of the clip
+    voice_{train,dev,test,cross}_embeddings  [n, k, 8, 61]       the eight windows of the clip
     voice_{train,dev,test,cross}_prosody     float32 [n, k, 7]   of the very waveform embedded, prosody_names
     voice_{train,dev,test,cross}_levels      str [n, k, 5]       in words, level_names; 'none' where not clear
-    none_voice_embeddings  [n, 8, 189], none_voice_kind str [n]  silence and noise, no speaker
+    none_voice_embeddings  [n, 8, 61],  none_voice_kind str [n]  silence and noise, no speaker
     none_face_embeddings   [n, 136],    none_face_kind  str [n]  flat, noisy and smeared pictures, no face
     face_classes, voice_classes, prosody_names, level_names      str
 
@@ -43,7 +43,7 @@ import torch
 from numpy.typing import NDArray
 
 from emer_edge.evaluate import prosody
-from emer_export.graphs.nano import AUDIO_DIM, CLASSES, EMBEDDING_DIM, folded
+from emer_export.graphs.nano import AUDIO_DIM, AUDIO_EVIDENCE, VISION_EVIDENCE, folded
 from emer_export.onnx import compare, export_onnx
 from training import calibrate, corpus, faces, voices
 
@@ -207,11 +207,11 @@ def head_figures(options: argparse.Namespace, arrays: Arrays) -> dict[str, Any]:
     """Measure what the evidence in the cached embeddings reaches by itself: no language model, clean view."""
     found: dict[str, Any] = {}
     for key in ("ferplus_dev", "muxspace_dev", *(("ferplus_test", "muxspace_test") if options.final else ())):
-        evidence = arrays[f"{key}_embeddings"][:, 0, EMBEDDING_DIM:].astype(np.float32)
+        evidence = arrays[f"{key}_embeddings"][:, 0, VISION_EVIDENCE].astype(np.float32)
         known = arrays[f"{key}_label"] >= 0
         found[key] = calibrate.head_figures(_shares(evidence)[known], arrays[f"{key}_label"][known])
     for split in ("dev", *(("test", "cross") if options.final else ())):
-        rows = arrays[f"voice_{split}_embeddings"][:, 0, :, EMBEDDING_DIM : EMBEDDING_DIM + CLASSES]
+        rows = arrays[f"voice_{split}_embeddings"][:, 0, :, AUDIO_EVIDENCE]
         shares = _shares(rows.astype(np.float32).mean(1))
         corpora, labels = arrays[f"voice_{split}_corpus"], arrays[f"voice_{split}_label"]
         for name in np.unique(corpora):

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from emer_export.graphs.fusion import FusionHead
 from emer_export.graphs.language import LanguageConfig, LanguageModel
-from emer_export.graphs.nano import AUDIO_DIM, CLASSES, EMBEDDING_DIM, VISION_DIM
+from emer_export.graphs.nano import AUDIO_DIM, AUDIO_EVIDENCE, VISION_DIM, VISION_EVIDENCE
 from training import circuits, pools
 from training.batches import Batch, Encoder
 from training.beliefs import FACE_LABELS, LABELS, VOICE_LABELS
@@ -117,8 +117,10 @@ def _start(config: LanguageConfig, bag: Bag, encoder: Encoder) -> tuple[Network,
 
 def _start_fusion(fusion: FusionHead, heads: Tensor) -> None:
     """Point each class's evidence at that class's vector; call without gradients."""
-    evidence = slice(EMBEDDING_DIM, EMBEDDING_DIM + CLASSES)
-    for project, names in ((fusion.affectgpt_proj, FACE_LABELS), (fusion.audio_llama_proj, VOICE_LABELS)):
+    for project, evidence, names in (
+        (fusion.affectgpt_proj, VISION_EVIDENCE, FACE_LABELS),
+        (fusion.audio_llama_proj, AUDIO_EVIDENCE, VOICE_LABELS),
+    ):
         towards = torch.stack([heads[LABELS.index(name)] for name in names], 1)
         project.weight[:, evidence] = _EVIDENCE * towards
     for project in (fusion.affectgpt_proj, fusion.audio_llama_proj, fusion.multi_llama_proj):

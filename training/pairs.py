@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from emer_export.graphs.nano import CLASSES, EMBEDDING_DIM
+from emer_export.graphs.nano import AUDIO_EVIDENCE, VISION_EVIDENCE
 from training import explain
 from training.beliefs import (
     AGREEING,
@@ -59,7 +59,6 @@ _NO_FACE, _NO_VOICE, _NO_WORDS = 0.06, 0.06, 0.01
 _EXPLAINED, _VOICE_EXPLAINED = 0.4, 0.75
 # Between two clips of one corpus, beliefs that are rare among training clips occur.
 _BLENDED = 0.4
-_EVIDENCE = slice(EMBEDDING_DIM, EMBEDDING_DIM + CLASSES)
 _GIBBERISH = ("[inaudible]", "...", "mm", "uh", "[music]", "la la la", "xq zrt", "?", "eh eh", "[noise]")
 
 
@@ -77,10 +76,10 @@ class FacePool:
 
 @dataclass(frozen=True)
 class VoicePool:
-    """Cached voice embeddings float32 [n, k, 8, 189], labels int [n] (VOICE_LABELS), corpus names, and clear
+    """Cached voice embeddings float32 [n, k, 8, 61], labels int [n] (VOICE_LABELS), corpus names, and clear
     level words per clip and variant.
 
-    `nothing` float32 [m, 8, 189] comes from silence and noise.
+    `nothing` float32 [m, 8, 61] comes from silence and noise.
     """
 
     rows: NDArray[np.float32]
@@ -207,7 +206,7 @@ class Sampler:
             other = self._faces.rows[int(rng.choice(self._face_rows["neutral"]))]
             quiet = rng.sample(range(FRAMES), rng.randint(1, 3))
             frames[quiet] = other[[rng.randrange(len(other)) for _ in quiet]]
-        return frames, from_evidence(frames[:, _EVIDENCE], "face")
+        return frames, from_evidence(frames[:, VISION_EVIDENCE], "face")
 
     def _voice(self, label: str, rng: Random) -> tuple[NDArray[np.float32], Shares, dict[str, str]]:
         assert self._voices is not None
@@ -222,9 +221,9 @@ class Sampler:
             other = self._voices.rows[int(rng.choice(same)), variant]
             part = np.float32(rng.uniform(0, 0.5))
             # Only what is believed is blended: pitch and pace stay those of one clip.
-            belief = slice(0, EMBEDDING_DIM + CLASSES)
-            windows[:, belief] = (1 - part) * windows[:, belief] + part * other[:, belief]
-        return windows, from_evidence(windows[:, _EVIDENCE], "voice"), self._voices.levels[row][variant]
+            believed = windows[:, AUDIO_EVIDENCE]
+            windows[:, AUDIO_EVIDENCE] = (1 - part) * believed + part * other[:, AUDIO_EVIDENCE]
+        return windows, from_evidence(windows[:, AUDIO_EVIDENCE], "voice"), self._voices.levels[row][variant]
 
     def _words(self, label: str, alone: bool, rng: Random) -> tuple[str, Shares, tuple[str, ...]]:
         if rng.random() < _NO_WORDS:

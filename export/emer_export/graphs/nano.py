@@ -1,7 +1,7 @@
 """The two encoders of the pack emer-nano in torch: a face CNN and a voice CNN with its log-mel front end.
 
-What is exported (`Vision`, `Audio`) puts beside a network's features what it concludes from them (evidence
-per class) and, for the voice, what was measured: the language model then need not find either anew. Knows
+What is exported says what the networks conclude (evidence per class) beside the features of the face
+(`Vision`) and beside what was measured of the voice (`Audio`): the language model need not find it anew. Knows
 shapes and arithmetic only. Does not know labels, losses, files, or how modules are trained or exported.
 """
 
@@ -20,7 +20,10 @@ EMBEDDING_DIM = 128
 CLASSES = 8
 VOICES = 3
 VISION_DIM = EMBEDDING_DIM + CLASSES
-AUDIO_DIM = EMBEDDING_DIM + CLASSES + MEASURES
+AUDIO_DIM = CLASSES + MEASURES
+# Where the evidence per class stands in an embedding.
+VISION_EVIDENCE = slice(EMBEDDING_DIM, VISION_DIM)
+AUDIO_EVIDENCE = slice(0, CLASSES)
 FACE_SIZE = 48
 WINDOW_SAMPLES = 32_000
 SAMPLE_RATE = 16_000
@@ -219,11 +222,12 @@ class Vision(nn.Module):
 
 
 class Audio(nn.Module):
-    """Waveforms to embeddings: features, evidence per class, measures; [n, 32000] -> [n, 189].
+    """Waveforms to embeddings: evidence per class and measures; [n, 32000] -> [n, 61].
 
     The evidence is the mean of several networks that differ in their seeds alone (a deep ensemble,
     Lakshminarayanan et al. 2017): voices of another language and studio are read better, and with less false
-    certainty, by several than by one. The features are those of the first.
+    certainty, by several than by one. Features are left out: from the few voices there are, a language model
+    learns to know the speakers by them, and then reads new ones worse than the networks do.
     """
 
     def __init__(self, members: int = VOICES) -> None:
@@ -234,12 +238,12 @@ class Audio(nn.Module):
         self.measures = VoiceMeasures()
 
     def forward(self, windows: Tensor) -> Tensor:
-        """windows float32 [n, 32000], 16 kHz mono -> embeddings float32 [n, 189]."""
+        """windows float32 [n, 32000], 16 kHz mono -> embeddings float32 [n, 61]."""
         spectrum = self.front(windows)
         features = [encoder.embed_features(*spectrum) for encoder in self.encoders]  # type: ignore[operator]
         logs = [torch.log_softmax(head(f), 1) for head, f in zip(self.heads, features, strict=True)]
         mean = torch.logsumexp(torch.stack(logs), 0) - math.log(len(logs))
-        return torch.cat([features[0], _evidence(mean), self.measures(windows)], 1)
+        return torch.cat([_evidence(mean), self.measures(windows)], 1)
 
 
 def _mel_bands(bins: int) -> Tensor:
