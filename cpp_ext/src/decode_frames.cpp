@@ -24,6 +24,8 @@ using namespace libav;
 // out among them, and threads of which each has runs of frames for itself.
 constexpr std::int64_t kOneThreadPixels = 24'000'000;
 constexpr std::int64_t kOneGroupPixels = 2'000'000;
+// Of a picture whose size only its decoder will tell, as with MPEG-4 in MP4.
+constexpr std::int64_t kUnknownPixels = 640 * 360;
 // Threads within one decoder halve the time at best to 0.7 of it: runs shared out less evenly than so are slower.
 constexpr double kEvenShare = 0.7;
 
@@ -213,7 +215,8 @@ CodecOptions FrameDecode::codec_options(int threads) const {
 std::int64_t FrameDecode::pixels_of(const std::vector<Range>& ranges) const {
     std::int64_t packets = 0;
     for (const Range& range : ranges) packets += static_cast<std::int64_t>(range.end - range.begin);
-    return packets * stream_.codecpar->width * stream_.codecpar->height;
+    const std::int64_t picture = std::int64_t{1} * stream_.codecpar->width * stream_.codecpar->height;
+    return packets * (picture > 0 ? picture : kUnknownPixels);
 }
 
 int FrameDecode::most_threads() const {
