@@ -101,7 +101,9 @@ def _group(group: Group, y: float, scale: float) -> list[str]:
         shape = f'x="{_NAMES}" y="{at:.1f}" width="{width:.1f}" height="{_BAR}" rx="2"'
         parts.append(f'<rect class="{bar.kind}" {shape}/>')
         ink = "ink" if bar.kind == "ours" else "soft"
-        parts.append(_text(_NAMES + width + 6, at + _BAR, bar.label, ink))
+        # The floor's mark crosses the first bar's line, at times behind its end.
+        end = max(width, group.floor * scale) if group.floor is not None and place == 0 else width
+        parts.append(_text(_NAMES + end + 6, at + _BAR, bar.label, ink))
     if group.floor is not None:
         x = _NAMES + group.floor * scale
         parts.append(f'<path class="floor" d="M{x:.1f} {y - 2:.1f}V{y + _BAR + 2:.1f}"/>')
