@@ -1,8 +1,8 @@
 """The two encoders of the pack emer-nano in torch: a face CNN and a voice CNN with its log-mel front end.
 
 What is exported says what the networks conclude (evidence per class) beside the features of the face
-(`Vision`) and beside what was measured of the voice (`Audio`): the language model need not find it anew. Knows
-shapes and arithmetic only. Does not know labels, losses, files, or how modules are trained or exported.
+(`Vision`) and beside what was measured of the voice (`Audio`): the language model need not find it anew.
+Knows shapes and arithmetic only. Does not know labels, losses, files, or how modules are trained or exported.
 """
 
 from __future__ import annotations
