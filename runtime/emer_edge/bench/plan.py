@@ -186,12 +186,12 @@ def llm_bytes(shape: LlmShape, n_ctx: int) -> dict[str, int]:
 def clip_bytes(manifest: Manifest, clip: tuple[int, int]) -> int:
     """Decoding: reference pictures (8-bit 4:2:0), the sampled frames, a minute of sound, the windows."""
     frames, audio = manifest.preprocessing.frames, manifest.preprocessing.audio
-    side = 640 if frames.source == "faces" else 0
-    pictures = frames.count * 3 * (side * side + 4 * frames.height * frames.width)
+    # Faces are looked for in frames of at most 640 a side, of the clip's own shape.
+    shrunk = min(1.0, 640 / max(clip)) if frames.source == "faces" else 0.0
+    looked_at = round(clip[0] * clip[1] * shrunk * shrunk)
+    pictures = frames.count * 3 * (looked_at + 4 * frames.height * frames.width)
     windows = 4 * audio.windows * round(audio.window_seconds * audio.sample_rate)
-    return (
-        round(clip[0] * clip[1] * 1.5 * _REFERENCES) + 2 * pictures + 3 * windows + 4 * 60 * audio.sample_rate
-    )
+    return round(clip[0] * clip[1] * 1.5 * _REFERENCES) + pictures + 3 * windows + 4 * 60 * audio.sample_rate
 
 
 def choices(manifest: Manifest, device: str) -> Iterator[Choice]:
