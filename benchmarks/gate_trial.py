@@ -14,15 +14,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import environment
 from emer_edge.bench.clips import made_clips
 from emer_edge.bench.fingerprint import Neighbours
-from emer_edge.bench.gate import judge, lines
+from emer_edge.bench.gate import lines
 from emer_edge.bench.machine import Machine
-from emer_edge.bench.run import MOST_BATCHES, pool
+from emer_edge.bench.run import judge_until_clear
 from emer_edge.bench.serial import Errand, profile
 
 
@@ -36,6 +37,11 @@ def measure(clips: int, rounds: int, seed: int, slow: str = "") -> dict[str, Any
     settings = {"device": "cpu"}
     state = {"others_busy_cores": neighbours.cores()}
     return {"visits": visits, "settings": settings, "clips": found.to_dict(), "state": state}
+
+
+def measure_turn(arguments: argparse.Namespace, number: int, stage: str, batch: int) -> dict[str, Any]:
+    """A batch of one turn, with visits in an order of its own."""
+    return measure(arguments.clips, arguments.rounds, 10 * number + 10 + batch, stage)
 
 
 def main() -> None:
@@ -57,13 +63,9 @@ def main() -> None:
     baseline = measure(arguments.clips, 2 * arguments.rounds, 0)
     rows = []
     for number, stage in enumerate(turns):
-        result = measure(arguments.clips, arguments.rounds, 10 * number + 10, stage)
-        judgement = judge(baseline, result)
-        for batch in range(1, MOST_BATCHES):
-            if judgement.unclear:
-                more = measure(arguments.clips, arguments.rounds, 10 * number + 10 + batch, stage)
-                pool(result, more, batch)
-                judgement = judge(baseline, result)
+        more = partial(measure_turn, arguments, number, stage)
+        result = more(0)
+        judgement = judge_until_clear(baseline, result, more)
         regressed = [verdict.stage for verdict in judgement.verdicts if verdict.regressed]
         wanted = [stage] if stage else []
         rows.append(

@@ -20,7 +20,7 @@ from emer_edge.bench.early_stopping import queries_needed
 from emer_edge.bench.energy import Energy, joules_per_clip
 from emer_edge.bench.engines import look_at_engines
 from emer_edge.bench.fingerprint import Neighbours, fingerprint, state
-from emer_edge.bench.gate import Judgement, judge
+from emer_edge.bench.gate import TOLERANCE, Judgement, judge
 from emer_edge.bench.machine import Machine
 from emer_edge.bench.memory import device_bytes, forget_peak, host_bytes
 from emer_edge.bench.result import Parts, assemble
@@ -250,12 +250,23 @@ def gate_now(before: dict[str, Any], tolerance: float) -> Judgement:
     Raises:
         InputError: the clips were one's own, so that they can't be found again. And errors of the pack.
     """
-    after = measure_again(before)
+    return judge_until_clear(
+        before, measure_again(before), lambda batch: measure_again(before, batch), tolerance
+    )
+
+
+def judge_until_clear(
+    before: dict[str, Any],
+    after: dict[str, Any],
+    measure: Callable[[int], dict[str, Any]],
+    tolerance: float = TOLERANCE,
+) -> Judgement:
+    """Judge `after`; while that is unclear, add what `measure(batch)` gives, up to `MOST_BATCHES` in all."""
     judgement = judge(before, after, tolerance)
     for batch in range(1, MOST_BATCHES):
         if not judgement.unclear:
             break
-        pool(after, measure_again(before, batch), batch)
+        pool(after, measure(batch), batch)
         judgement = judge(before, after, tolerance)
     return judgement
 
