@@ -5,7 +5,7 @@ namespace emer {
 namespace {
 
 // Section numbers are those of the AV1 Bitstream & Decoding Process Specification, version 1.0.0 errata 1.
-enum Obu { sequence_header = 1, frame_header = 3, frame = 6, redundant_frame_header = 7 };
+enum Obu { sequence_header = 1, frame_header = 3, frame = 6 };
 constexpr int kChosenByFrame = 2;  // SELECT_SCREEN_CONTENT_TOOLS, SELECT_INTEGER_MV
 constexpr int kKeyFrame = 0, kSwitchFrame = 3, kIntraOnlyFrame = 2;
 

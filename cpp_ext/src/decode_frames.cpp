@@ -26,7 +26,7 @@ constexpr std::int64_t kOneThreadPixels = 24'000'000;
 constexpr std::int64_t kOneGroupPixels = 2'000'000;
 // Of a picture whose size only its decoder will tell, as with MPEG-4 in MP4.
 constexpr std::int64_t kUnknownPixels = 640 * 360;
-// Threads within one decoder halve the time at best to 0.7 of it: runs shared out less evenly than so are slower.
+// Threads within one decoder leave 0.7 of the time at best: where one thread has more of the runs, they are quicker.
 constexpr double kEvenShare = 0.7;
 
 void check_request(const FrameRequest& request, const MediaLimits& limits) {
@@ -80,8 +80,7 @@ private:
     void fill_rest();
     void write(const AVFrame& frame, Target& target);
     Target* target_at(std::int64_t key);
-    const Target* target_at(std::int64_t key) const;
-    bool skippable(const IndexEntry& entry) const { return entry.droppable && target_at(entry.pts) == nullptr; }
+    bool skippable(const IndexEntry& entry) { return entry.droppable && target_at(entry.pts) == nullptr; }
     bool all_written() const;
     CodecOptions codec_options(int threads) const;
     std::int64_t pixels_of(const std::vector<Range>& ranges) const;
@@ -196,8 +195,6 @@ Target* FrameDecode::target_at(std::int64_t key) {
     return at != plan_.targets.end() && at->key == key ? &*at : nullptr;
 }
 
-const Target* FrameDecode::target_at(std::int64_t key) const { return const_cast<FrameDecode*>(this)->target_at(key); }
-
 void FrameDecode::start_over() {
     canvas_ = std::make_unique<Canvas>(request_);
     sink_ = std::make_unique<PictureSink>(request_, orientation_, limits_.pixels, *canvas_);
@@ -254,7 +251,7 @@ bool FrameDecode::decode_groups(const std::vector<Range>& ranges) {
         costs.push_back(static_cast<std::size_t>(count));
         all += costs.back();
     }
-    Shares shares = share_out(ranges, costs, most_threads());
+    const Shares shares = share_out(ranges, costs, most_threads());
     if (shares.size() < 2 || static_cast<double>(shares.heaviest) > kEvenShare * static_cast<double>(all)) return false;
     struct Outcome {
         std::int64_t shown = 0, errors = 0, packets = 0;
