@@ -26,7 +26,7 @@ _LEVEL_WORDS = (
 )
 _STATE_START = " " + explain.STATE_PREFIX
 # Whether clues agree, and which differ, is decided in few tokens too: a sentence and the word that follows.
-_JUDGEMENT = 3.0
+_JUDGEMENT = 5.0
 _AGREEMENT = re.compile(
     r"(?:The clues agree\.|While the [^.\"]*\.|The (?:face|voice|words) [^.\"]*, but the [^.\"]*\.)?"
     r"\s*Therefore"

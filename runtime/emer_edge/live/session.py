@@ -183,11 +183,11 @@ class LiveSession:
         dictation = self._windows.dictation
         if drain and dictation is not None and not self.closed and not self._worker.is_self:
             self.flush(timeout)  # words come after sound: the queue may not close before they have come
+        if not drain:
+            self._worker.abort()  # before the queue: what wakes at its end must not begin on the rest
         self._inbox.close(discard=not drain)
         if dictation is not None:
             dictation.close()
-        if not drain:
-            self._worker.abort()
         if self._worker.is_self:
             return
         if not self._worker.join(timeout):

@@ -193,6 +193,8 @@ class Worker:
             return
         self._due = None
         for hop in range(self._hop + 1, last + 1):
+            if self.stop.cancelled:
+                return
             self._hop = hop
             # Judged anew before each: while one is made, those after it grow old.
             old = hop < last and self._options.policy != "block" and self._is_old(hop)
@@ -232,6 +234,8 @@ class Worker:
         self._windows.finish()
         self._finished_at, self._due = reached, None
         for hop in range(self._hop + 1, last + 1):
+            if self.stop.cancelled:
+                return
             self._make(hop)
             if self._plan.end_seconds(hop) <= reached + 1e-6:
                 self._hop = hop
@@ -265,6 +269,8 @@ class Worker:
 
     def _reason(self, made: Made, question: str, *, automatic: bool) -> None:
         token = self._speaking = CancelToken()
+        if self.stop.cancelled:  # later, the token itself is cancelled
+            return
 
         def tell(event: LiveEvent) -> None:
             self._tell(event)
