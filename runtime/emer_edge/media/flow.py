@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from emer_edge.errors import EmerError, InputError, LimitError, MediaError
 from emer_edge.limits import Limits
 from emer_edge.media.pyav import CONTAINERS
-from emer_edge.media.pyav_frames import upright
+from emer_edge.media.pyav_frames import Upright
 from emer_edge.media.pyav_probe import best_stream, zero_seconds
 
 AHEAD_SECONDS = 2.0
@@ -36,10 +36,11 @@ class Picture:
 
     seconds: float
     frame: Any
+    upright: Upright
 
     def pixels(self) -> NDArray[np.uint8]:
         """(height, width, 3) uint8 RGB, upright; read-only, so that nobody needs to copy it."""
-        out = upright(self.frame)
+        out = self.upright.picture(self.frame)
         out.setflags(write=False)
         return out
 
@@ -129,6 +130,7 @@ def _decoded(container: Any, streams: list[Any], limits: Limits, zero: float) ->
     usable = [stream for stream in streams if stream.type in ("video", "audio")]
     if not usable:
         raise MediaError("There is neither video nor sound.", todo="Use another source.")
+    upright = {stream.index: Upright() for stream in usable}
     for packet in container.demux(usable):
         try:
             frames = packet.decode()
@@ -143,7 +145,7 @@ def _decoded(container: Any, streams: list[Any], limits: Limits, zero: float) ->
                 continue
             if frame.width * frame.height > limits.pixels:
                 raise LimitError("A frame is too large.", f"{frame.width}x{frame.height}")
-            yield Picture(seconds, frame)
+            yield Picture(seconds, frame, upright[packet.stream.index])
 
 
 def _samples(frame: Any) -> NDArray[np.float32]:

@@ -146,7 +146,7 @@ def first_frame(container: Any, stream: Any, limits: Limits, watch: Watch) -> tu
     """The first frame and the degrees clockwise that make it upright; PyAV tells that of frames only."""
     stream.codec_context.options = {"max_pixels": str(limits.pixels)}
     for frame in _frames(container, stream, watch, None):
-        return frame, _orientation_of(frame).turns * 90
+        return frame, Upright().degrees(frame)
     return None, 0
 
 
@@ -161,17 +161,18 @@ class _Sink:
         self._pixels: NDArray[Any] | None = None
         self._seconds = np.zeros(len(plan), np.float64)
         self._size = (0, 0)
-        self._turns = 0
+        self._degrees = 0
+        self._upright = Upright()
 
     def write(self, key: int, frame: Any) -> None:
-        picture_upright = upright(frame)
+        picture_upright = self._upright.picture(frame)
         with core_errors():
             picture = _core.resize(picture_upright[None], self._spec)[0]
         if self._pixels is None:
             if picture.nbytes * len(self._plan) > OUTPUT_BYTES:
                 raise LimitError("The sampled frames would take more than 2 GiB.")
             self._pixels = np.zeros((len(self._plan), *picture.shape), picture.dtype)
-            self._size, self._turns = picture_upright.shape[:2], _orientation_of(frame).turns
+            self._size, self._degrees = picture_upright.shape[:2], self._upright.degrees(frame)
             if self._spec["resize"] == "fit":  # the first frame set the size of the array
                 self._spec |= {"resize": "stretch", "height": picture.shape[1], "width": picture.shape[2]}
         slots = [slot for slot, wanted in enumerate(self._plan) if wanted == key]
@@ -183,7 +184,7 @@ class _Sink:
             return None
         height, width = self._size
         return FrameBatch(
-            self._pixels, self._seconds, "pyav", width, height, self._turns * 90, self._padded, self.corrupt
+            self._pixels, self._seconds, "pyav", width, height, self._degrees, self._padded, self.corrupt
         )
 
 
@@ -207,15 +208,31 @@ class _Orientation:
         return picture[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
 
 
-def upright(frame: Any) -> NDArray[np.uint8]:
-    """The picture of a PyAV frame as it is meant to be seen: (height, width, 3) uint8 RGB, C-contiguous."""
-    picture: NDArray[np.uint8] = _orientation_of(frame).apply(frame.to_ndarray(format="rgb24"))
-    return np.ascontiguousarray(picture)
+class Upright:
+    """Makes the pictures of one stream upright.
 
+    Asks for a frame's whole display matrix only where its angle is new: in PyAV a frame whose side data was
+    looked at refers to itself, and stays in memory with its picture until the garbage collector comes by.
+    """
 
-def _orientation_of(frame: Any) -> _Orientation:
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    return _orientation(None if matrix is None else bytes(matrix))
+    def __init__(self) -> None:
+        self._known: dict[int, _Orientation] = {}
+
+    def picture(self, frame: Any) -> NDArray[np.uint8]:
+        """A PyAV frame as it is meant to be seen: (height, width, 3) uint8 RGB, C-contiguous."""
+        picture: NDArray[np.uint8] = self._orientation(frame).apply(frame.to_ndarray(format="rgb24"))
+        return np.ascontiguousarray(picture)
+
+    def degrees(self, frame: Any) -> int:
+        """Degrees clockwise that make a PyAV frame upright."""
+        return self._orientation(frame).turns * 90
+
+    def _orientation(self, frame: Any) -> _Orientation:
+        angle = getattr(frame, "rotation", 0)  # younger than the oldest PyAV that we take
+        if angle not in self._known:
+            matrix = frame.side_data.get("DISPLAYMATRIX")
+            self._known[angle] = _orientation(None if matrix is None else bytes(matrix))
+        return self._known[angle]
 
 
 def _orientation(matrix: bytes | None) -> _Orientation:

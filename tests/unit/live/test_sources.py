@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from pathlib import Path
@@ -30,6 +31,19 @@ def test_a_file_flows_in_order_of_time(demo_clip: Path) -> None:
     assert pictures[0].pixels().shape == (360, 640, 3)
     assert not pictures[0].pixels().flags.writeable
     assert sum(piece.pcm.shape[1] / piece.sample_rate for piece in sound) == pytest.approx(6, abs=0.1)
+
+
+def test_frames_do_not_wait_for_the_garbage_collector(demo_clip: Path) -> None:
+    av = pytest.importorskip("av")
+    gc.collect()
+    gc.disable()
+    try:
+        shapes = {i.pixels().shape for i in file_flow(demo_clip, Limits()) if isinstance(i, Picture)}
+        left = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert shapes == {(360, 640, 3)}
+    assert left <= 1  # the one of which the orientation was asked
 
 
 def test_a_file_as_fast_as_possible(nano: ee.Reasoner, demo_clip: Path) -> None:
