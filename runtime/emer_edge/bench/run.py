@@ -276,6 +276,8 @@ def pool(after: dict[str, Any], more: dict[str, Any], batch: int) -> None:
     after["visits"] += [
         {**visit, "process": visit["process"] + batch * PROCESSES} for visit in more["visits"]
     ]
+    neighbours = [result["state"].get("others_busy_cores") for result in (after, more)]
+    after["state"]["others_busy_cores"] = max((n for n in neighbours if n is not None), default=None)
 
 
 def measure_again(result: dict[str, Any], batch: int = 0) -> dict[str, Any]:

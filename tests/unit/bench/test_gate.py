@@ -96,6 +96,22 @@ def test_a_slower_machine_is_judged_as_a_whole() -> None:
     assert "others used the machine" in "\n".join(lines(judge(made(1), busy)))
 
 
+def test_neighbours_who_come_or_go_are_no_regression() -> None:
+    before, after = made(1), made(2, "generate", share=0.25)
+    assert [verdict.stage for verdict in judge(before, after).verdicts if verdict.regressed] == ["generate"]
+    pool(after, {**made(3, "generate", share=0.25), "state": {"others_busy_cores": 0.6}}, 1)
+    assert after["state"]["others_busy_cores"] == 0.6
+    judgement = judge(before, after)
+    assert judgement.passed
+    assert judgement.to_dict()["neighbours_changed"]
+    assert any("than at the baseline: stages are judged at 25 %" in line for line in lines(judgement))
+    # As many at the baseline: the visits can be compared again.
+    before["state"]["others_busy_cores"] = 0.5
+    assert not judge(before, after).passed
+    # However many came, what is far slower is found.
+    assert not judge(made(1), {**made(4, "generate", share=0.6), "state": {"others_busy_cores": 0.6}}).passed
+
+
 def test_a_stage_that_some_clips_lack_is_judged_by_the_others() -> None:
     before, after = made(1), made(2, "vision")
     for result in (before, after):
