@@ -118,7 +118,8 @@ def estimate(
         engines |= {f"{name} weights": weights, f"{name} workspace": workspace}
     shape = llm_shape(folder / _pick(manifest.llm.files, choice.llm).path)
     engines |= llm_bytes(shape, choice.n_ctx)
-    fusion = next(file.size_bytes for file in manifest.files if file.path == manifest.fusion.path)
+    # A fusion of the kind `tokens` has no file.
+    fusion = sum(file.size_bytes for file in manifest.files if file.path == manifest.fusion.path)
     host = {"runtime": RUNTIME_BYTES, "onnxruntime": ONNX_BYTES, "fusion": 2 * fusion}
     host |= {"clip": clip_bytes(manifest, clip)}
     if manifest.preprocessing.frames.source == "faces":
@@ -198,13 +199,12 @@ def choices(manifest: Manifest, device: str) -> Iterator[Choice]:
     """What can be taken, from the default to the smallest: a smaller language model first, then smaller
     encoders, then half the context."""
     first = default_choice(manifest, device)
-    sizes = {file.path: file.size_bytes for file in manifest.files}
+    listed = {file.path: file.size_bytes for file in manifest.files}
 
     def smaller(files: Any, than: str) -> list[str]:
-        limit = sizes[files[than].path]
-        return sorted(
-            (key for key in files if sizes[files[key].path] < limit), key=lambda key: -sizes[files[key].path]
-        )
+        # Of a graph with data beside it both files count.
+        sizes = {key: sum(listed[path] for path in file.paths) for key, file in files.items()}
+        return sorted((key for key in files if sizes[key] < sizes[than]), key=lambda key: -sizes[key])
 
     yield first
     llms = [first.llm, *smaller(manifest.llm.files, first.llm)]

@@ -5,6 +5,7 @@ Knows what a key says and that it names a graph of the same pack. Does not know 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Literal
 
@@ -51,12 +52,25 @@ def _engine(fields: Fields) -> EngineSpec:
     return engine
 
 
+def graph_sha256(graph: str, data: str = "") -> str:
+    """What an engine's key says of its graph: the graph's own SHA-256, or of one with data one of both files.
+
+    The hash of a graph alone does not tell which weights lie beside it.
+
+    >>> graph_sha256("ab")
+    'ab'
+    >>> graph_sha256("ab", "cd")[:8]
+    'b09c5477'
+    """
+    return hashlib.sha256(f"{graph} {data}".encode()).hexdigest() if data else graph
+
+
 def check_engines(manifest: Manifest) -> None:
     """Refuse an engine of a graph that is not in the pack, or is another by now."""
     hashes = {file.path: file.sha256 for file in manifest.files}
     for engine in manifest.engines:
         graph = getattr(manifest.encoders, engine.encoder).files.get(engine.precision)
-        if graph is None or hashes.get(graph.path) != engine.onnx_sha256:
+        if graph is None or graph_sha256(*(hashes[path] for path in graph.paths)) != engine.onnx_sha256:
             raise PackError(
                 f"The manifest is not valid: {engine.path} was compiled from another graph.",
                 f"It names {engine.encoder} {engine.precision}, SHA-256 {engine.onnx_sha256[:12]}...",

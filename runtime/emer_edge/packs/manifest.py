@@ -243,7 +243,7 @@ def _check_files(manifest: Manifest, limits: Limits) -> None:
     encoders = (manifest.encoders.vision, manifest.encoders.audio)
     named = [manifest.licence.file, manifest.card]
     named += [manifest.fusion.path] if manifest.fusion.path else []
-    named += [file.path for spec in encoders for file in spec.files.values()]
+    named += [path for spec in encoders for file in spec.files.values() for path in file.paths]
     named += [file.path for file in manifest.llm.files.values()]
     named += [engine.path for engine in manifest.engines]
     for path in named:

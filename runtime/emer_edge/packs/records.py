@@ -107,6 +107,13 @@ class EncoderFile:
     path: str
     input: TensorDeclared
     output: TensorDeclared
+    data: str = ""
+    """The file in the same folder that holds the graph's weights; empty where they lie inside the graph."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file that is loaded with it."""
+        return (self.path, self.data) if self.data else (self.path,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,7 @@ class EngineSpec:
     """Key of the encoder's files: the graph it was compiled from."""
     path: str
     onnx_sha256: str
-    """Of that graph."""
+    """Of that graph, as `engine_section.graph_sha256` says."""
     library: Literal["tensorrt", "tensorrt-rtx"]
     version: str
     """Of the library, all of it."""
@@ -165,6 +172,11 @@ class LlmFile:
     """The language model at one quantisation."""
 
     path: str
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file that is loaded with it."""
+        return (self.path,)
 
 
 @dataclass(frozen=True, slots=True)

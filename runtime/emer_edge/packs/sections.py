@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Literal
 
 from emer_edge.packs.fields import Fields
@@ -130,8 +131,14 @@ def _encoder(fields: Fields) -> EncoderSpec:
 
 def _encoder_file(fields: Fields) -> EncoderFile:
     out = EncoderFile(
-        fields.path("path", ".onnx"), _tensor(fields.fields("input")), _tensor(fields.fields("output"))
+        fields.path("path", ".onnx"),
+        _tensor(fields.fields("input")),
+        _tensor(fields.fields("output")),
+        fields.path("data", ".data") if fields.has("data") else "",
     )
+    # A graph names its data by a plain file name.
+    if out.data and PurePosixPath(out.data).parent != PurePosixPath(out.path).parent:
+        raise fields.error("data", "is not in the folder of its graph")
     fields.done()
     return out
 

@@ -17,7 +17,7 @@ from emer_edge.errors import LimitError, PackError, PackNotFoundError
 from emer_edge.limits import Limits
 from emer_edge.packs import stamps
 from emer_edge.packs.manifest import MANIFEST, Manifest, PackFile, parse_manifest, read_manifest
-from emer_edge.packs.onnx_wire import check_onnx
+from emer_edge.packs.onnx_wire import DataFile, check_onnx
 from emer_edge.safetensors import check_safetensors
 
 BUILTIN = Path(__file__).parent / "builtin"
@@ -168,9 +168,11 @@ def _check_hash(folder: Path, file: PackFile, done: int, total: int, progress: P
 
 
 def _check_headers(folder: Path, manifest: Manifest, limits: Limits) -> None:
+    sizes = {file.path: file.size_bytes for file in manifest.files}
     for spec in (manifest.encoders.vision, manifest.encoders.audio):
         for encoder in spec.files.values():
-            check_onnx(folder / encoder.path)
+            beside = DataFile(Path(encoder.data).name, sizes[encoder.data]) if encoder.data else None
+            check_onnx(folder / encoder.path, beside)
     if manifest.fusion.path:
         check_safetensors(folder / manifest.fusion.path)
     for file in manifest.llm.files.values():

@@ -53,7 +53,9 @@ def full(manifest: Json) -> Json:
             "driver": "",
         }
     ]
-    manifest["files"].append({"path": "vision.fp32.tensorrt-rtx.engine", "size_bytes": 1, "sha256": "0" * 64})
+    manifest["encoders"]["audio"]["files"]["fp32"]["data"] = "audio.fp32.onnx.data"
+    for path in ("vision.fp32.tensorrt-rtx.engine", "audio.fp32.onnx.data"):
+        manifest["files"].append({"path": path, "size_bytes": 1, "sha256": "0" * 64})
     return manifest
 
 
@@ -95,6 +97,7 @@ def test_what_a_manifest_may_leave_out_has_its_default(manifest: Json) -> None:
     got = parse(manifest)
     assert (got.labels.temperature, got.labels.when_unclear, got.generation.quotes) == (1.0, None, None)
     assert not got.prompt.needs_labels("explain")
+    assert got.encoders.vision.files["fp32"].data == ""
 
 
 def test_quotes_calibration_and_told_labels_are_read(
@@ -157,7 +160,7 @@ def test_unknown_and_missing_fields_are_refused_everywhere(
     chosen = {"files", "questions", "markers"}  # objects whose keys the pack chooses
     free = {"evaluation", "parity"}
     optional = {"needs", "face", "voice", "words", "scene", "evaluation", "parity", "quotes", "when_unclear"}
-    optional |= {"engines"}
+    optional |= {"engines", "data"}
     manifest = request.getfixturevalue(which)
     checked = 0
     for path in _objects(manifest):
