@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import emer_edge as ee
+from emer_edge.live.windows import Windows
 from tests.data.make_pack import make_stub_pack, write_manifest
 
 
@@ -38,3 +41,17 @@ def mixing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ee.Reasoner]:
 def nano() -> Iterator[ee.Reasoner]:
     with ee.load("emer-nano", threads=2) as loaded:
         yield loaded
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Make every window take so many seconds."""
+    make = Windows.make
+    seconds = [0.0]
+
+    def slowed(self: Windows, *arguments: Any) -> Any:
+        time.sleep(seconds[0])
+        return make(self, *arguments)
+
+    monkeypatch.setattr(Windows, "make", slowed)
+    return lambda value: seconds.__setitem__(0, value)
