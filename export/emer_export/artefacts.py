@@ -35,6 +35,11 @@ class Artefact:
     """What else has to stay the same for a finished one to be used again."""
 
 
+def files_of(row: Row) -> list[Row]:
+    """The files of a finished artefact, each with its path and size: one, or a graph and its data."""
+    return [row, row["data"]] if "data" in row else [row]
+
+
 class State:
     """Which artefacts are finished, kept beside them. Another key throws everything away."""
 
@@ -54,10 +59,13 @@ class State:
             return {}
         found: dict[str, Row] = {}
         for path, row in held["done"].items():
-            file = self._path.parent / path
-            if file.is_file() and row["size_bytes"] in (0, file.stat().st_size):
+            if all(self._is_whole(one) for one in files_of(row)):
                 found[path] = row
         return found
+
+    def _is_whole(self, row: Row) -> bool:
+        file = self._path.parent / row["path"]
+        return file.is_file() and row["size_bytes"] in (0, file.stat().st_size)
 
     def missing(self, artefacts: Sequence[Artefact]) -> list[Artefact]:
         """What has to be made, in order."""

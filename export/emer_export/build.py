@@ -25,9 +25,10 @@ from emer_edge.limits import Limits
 from emer_edge.packs.manifest import MANIFEST, PACK_NAME
 from emer_edge.packs.verify import verify_pack
 from emer_edge.proof import REFERENCE
-from emer_export.artefacts import Artefact, Report, State
-from emer_export.encoder_artefacts import ENCODER_PRECISIONS, SCRATCH, encoder_artefacts
+from emer_export.artefacts import Artefact, Report, Row, State, files_of
+from emer_export.encoder_artefacts import ENCODER_PRECISIONS, SCRATCH, encoder_artefacts, with_data
 from emer_export.engines import engine_artefacts, with_engines
+from emer_export.graph_files import data_path
 from emer_export.llm import LlmWords, convert_llm, llm_bytes
 from emer_export.manifests import (
     CARD,
@@ -143,7 +144,7 @@ def make_artefacts(plan: Plan, report: Report) -> tuple[Path, tuple[str, ...]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         facts = artefact.make(path, report) or {}
         gc.collect()
-        row = describe_file(beside, path) if artefact.kept else {"path": artefact.path, "size_bytes": 0}
+        row = _described(beside, path) if artefact.kept else {"path": artefact.path, "size_bytes": 0}
         state.add({**row, "stamp": artefact.stamp, "facts": facts})
     state.forget(SCRATCH)
     sweep(plan)
@@ -151,11 +152,21 @@ def make_artefacts(plan: Plan, report: Report) -> tuple[Path, tuple[str, ...]]:
     return beside, reused
 
 
+def _described(folder: Path, path: Path) -> Row:
+    """What is kept of a finished file, and of the data that a graph may have beside it."""
+    data = data_path(path)
+    row: Row = describe_file(folder, path)
+    return {**row, "data": describe_file(folder, data)} if data.is_file() else row
+
+
 def sweep(plan: Plan) -> None:
     """Remove what is no part of this pack: scratch, files of an earlier wish, halves that a kill left."""
     wanted = {artefact.path for artefact in plan.artefacts if artefact.kept}
+    # Data beside a graph is that graph's: an older one goes when a graph gets its name.
+    wanted |= {data_path(Path(path)).as_posix() for path in wanted}
     wanted |= {LICENCE, CARD, REFERENCE, MANIFEST, _STATE}
-    shutil.rmtree(plan.beside / SCRATCH, ignore_errors=True)
+    for scratch in (plan.beside / SCRATCH, *plan.beside.glob("*.partial")):
+        shutil.rmtree(scratch, ignore_errors=True)
     for path in plan.beside.rglob("*"):
         if path.is_file() and path.relative_to(plan.beside).as_posix() not in wanted:
             path.unlink()
@@ -168,10 +179,12 @@ def seal(plan: Plan, parity: Mapping[str, Any], reference: Mapping[str, Any] | N
     beside = plan.beside
     kept = {artefact.path for artefact in plan.artefacts if artefact.kept}
     done = [row for path, row in State(beside / _STATE, _key(plan)).open().items() if path in kept]
-    made = with_engines(plan.manifest, done)
+    made = with_engines(with_data(plan.manifest, done), done)
     (beside / LICENCE).write_text(licence_text(plan.sources), encoding="utf-8")
     (beside / CARD).write_text(card_text(plan.sources, made, parity), encoding="utf-8")
-    rows = [{key: row[key] for key in ("path", "size_bytes", "sha256")} for row in done]
+    rows = [
+        {key: file[key] for key in ("path", "size_bytes", "sha256")} for row in done for file in files_of(row)
+    ]
     (beside / REFERENCE).unlink(missing_ok=True)
     if reference:
         save_file(dict(reference), beside / REFERENCE)

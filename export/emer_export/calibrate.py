@@ -22,6 +22,7 @@ from emer_edge.limits import Limits
 from emer_edge.packs.manifest import Manifest
 from emer_edge.senses import hear, see
 from emer_edge.session import open_detector
+from emer_export.graph_files import data_path, graph_from
 from emer_export.onnx import without_chatter
 
 Rows = NDArray[np.float32]
@@ -107,28 +108,24 @@ def quantize_calibrated(source: Path, path: Path, input_name: str, batches: Sequ
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    beside = path.with_name(path.name + ".partial")
-    try:
-        with without_chatter():
-            quantize_static(
-                source,
-                beside,
-                _reader(input_name, batches),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=["MatMul"],
-                per_channel=True,
-                activation_type=QuantType.QInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.Percentile,
-                extra_options={
-                    "ActivationSymmetric": True,
-                    "WeightSymmetric": True,
-                    "CalibPercentile": 99.99,
-                },
-            )
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with graph_from(source, path) as (made, apart), without_chatter():
+        quantize_static(
+            source,
+            made,
+            _reader(input_name, batches),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.Percentile,
+            use_external_data_format=apart,
+            extra_options={
+                "ActivationSymmetric": True,
+                "WeightSymmetric": True,
+                "CalibPercentile": 99.99,
+            },
+        )
 
 
 def _reader(input_name: str, batches: Sequence[Rows]) -> Any:
@@ -152,12 +149,8 @@ def quantize_four_bits(source: Path, path: Path) -> None:
     import onnx
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-    beside = path.with_name(path.name + ".partial")
-    try:
-        with without_chatter():
-            quantizer = MatMulNBitsQuantizer(onnx.load(str(source)), block_size=BLOCK, is_symmetric=True)
-            quantizer.process()
-            onnx.save(quantizer.model.model, str(beside))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with graph_from(source, path) as (made, apart), without_chatter():
+        quantizer = MatMulNBitsQuantizer(onnx.load(str(source)), block_size=BLOCK, is_symmetric=True)
+        quantizer.process()
+        location = data_path(made).name
+        onnx.save(quantizer.model.model, str(made), save_as_external_data=apart, location=location)

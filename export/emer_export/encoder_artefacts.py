@@ -5,15 +5,16 @@ Knows graphs, sizes and the order between precisions. Does not know checkpoints 
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from emer_edge.errors import InputError, LimitError
-from emer_export.artefacts import Artefact, Report
+from emer_edge.errors import InputError
+from emer_export.artefacts import Artefact, Report, Row
 from emer_export.calibrate import (
     BLOCK,
     calibration_batches,
@@ -22,7 +23,7 @@ from emer_export.calibrate import (
 )
 from emer_export.encoders import EncoderSource
 from emer_export.manifests import Wish, check_manifest, encoder_path
-from emer_export.onnx import SINGLE_FILE_BYTES, HalfPrecision, export_onnx, quantize_onnx
+from emer_export.onnx import HalfPrecision, export_onnx, quantize_onnx
 
 CALIBRATED = "int8-calibrated"
 ENCODER_PRECISIONS = ("fp32", "fp16", "int8", CALIBRATED, "int4")
@@ -39,16 +40,15 @@ def encoder_artefacts(
     """One artefact for each precision that is wished for, what others are made from first.
 
     Raises:
-        LimitError: the encoder does not fit one ONNX file. InputError: no clips to calibrate on.
+        InputError: no clips to calibrate on.
     """
     wanted, shape = set(wish.precisions), _input(manifest, part)["shape"]
     plain, half = encoder.items * 4, encoder.items * 2
-    _check_size(part, half if wanted == {"fp16"} else plain)
     seconds = 5 + _SECONDS * encoder.items / 1e9
 
     def export(to: Path, *, in_half: bool) -> None:
         module = encoder.load()
-        made = HalfPrecision(module) if in_half else module
+        made = HalfPrecision(module, copied=False) if in_half else module
         export_onnx(made, torch.zeros(tuple(shape)), to, encoder.graph.input_name, "embeddings")
 
     kept = "fp32" in wanted
@@ -77,13 +77,15 @@ def _input(manifest: Mapping[str, Any], part: str) -> Mapping[str, Any]:
     return found
 
 
-def _check_size(part: str, size_bytes: int) -> None:
-    if size_bytes > SINGLE_FILE_BYTES:
-        raise LimitError(
-            f"The {part} encoder is too large for one ONNX file.",
-            f"It needs {size_bytes / 1e9:.1f} GB; a file holds 2 GiB.",
-            "Use a smaller encoder.",
-        )
+def with_data(manifest: Mapping[str, Any], done: Sequence[Row]) -> dict[str, Any]:
+    """The manifest with the data of those graphs among the finished files whose weights lie beside them."""
+    data = {row["path"]: row["data"]["path"] for row in done if "data" in row}
+    made = copy.deepcopy(dict(manifest))
+    for section in made["encoders"].values():
+        for entry in section["files"].values():
+            if entry["path"] in data:
+                entry["data"] = data[entry["path"]]
+    return made
 
 
 def _calibrated(

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emer_edge.errors import InputError
+from emer_edge.packs.engine_section import graph_sha256
 from emer_export.artefacts import Artefact, Report, Row
+from emer_export.graph_files import data_path
 from emer_export.pack import describe_file
 from emer_export.tensorrt import Target, build_engine, find_target
 
@@ -53,7 +55,8 @@ def _artefact(part: str, precision: str, source: str, size_bytes: int, target: T
     def make(to: Path, report: Report) -> Row:
         graph = to.parent / source
         seconds = build_engine(graph, to, target, lambda share: report(to.name, share))
-        digest = describe_file(to.parent, graph)["sha256"]
+        files = [file for file in (graph, data_path(graph)) if file.is_file()]
+        digest = graph_sha256(*(str(describe_file(to.parent, file)["sha256"]) for file in files))
         key = {"encoder": part, "precision": precision, "onnx_sha256": digest, **asdict(target)}
         return {"engine": key, "build_seconds": seconds}
 

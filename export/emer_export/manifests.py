@@ -98,7 +98,8 @@ def check_manifest(made: Mapping[str, Any], files: Sequence[Mapping[str, Any]] |
     if files is None:
         named = [*([made["fusion"]["path"]] if "path" in made["fusion"] else []), CARD, LICENCE]
         for section in (*made["encoders"].values(), made["llm"]):
-            named += [str(entry["path"]) for entry in section["files"].values()]
+            entries = section["files"].values()
+            named += [str(entry[key]) for entry in entries for key in ("path", "data") if key in entry]
         files = [{"path": path, "size_bytes": 0, "sha256": "0" * 64} for path in named]
     return parse_manifest(json.dumps({**made, "files": list(files)}).encode(), Limits())
 

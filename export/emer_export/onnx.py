@@ -1,8 +1,8 @@
-"""Writes torch modules as self-contained ONNX files with fixed shapes, and measures how close the two stay.
+"""Writes torch modules as ONNX graphs with fixed shapes, and measures how close the two stay.
 
 Knows torch, onnx, onnxruntime and three precisions: float32, float16 and 8-bit weights and activations of
-the matrix products. Does not know which model it writes, nor packs or providers. Weights lie inside the file,
-since a pack may hold no file that names another.
+the matrix products. Does not know which model it writes, nor packs or providers, nor where weights lie:
+that is `graph_files`.
 """
 
 from __future__ import annotations
@@ -15,39 +15,30 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emer_edge.errors import InputError, LimitError, PackError
+from emer_edge.errors import InputError, PackError
 from emer_edge.strays import Stray, stray
+from emer_export.graph_files import graph_from, graph_in_place, write_graph
 
 OPSET = 18
-# Initializers live inside the file: one protobuf message, whose format ends at 2 GiB.
-SINGLE_FILE_BYTES = 2**31 - 2**20
-"""Weights that one ONNX file can hold."""
 
 
 def export_onnx(
     module: nn.Module, example: Tensor, path: Path, input_name: str, output_name: str, opset: int = OPSET
 ) -> None:
-    """Write `module` to `path` with the shape of `example`, weights inside, and check the file.
+    """Write `module` to `path` with the shape of `example`, and check the file.
 
-    One float tensor in, one out.
+    One float tensor in, one out. Weights that one file can't hold go into a second one beside it
+    (`graph_files.data_path`), from where the module has them and without another copy of all of them.
 
     Raises:
         InputError: an opset below 17, the first with LayerNormalization.
-        LimitError: a module too large for one file.
     """
     if opset < 17:
         raise InputError(f"The opset {opset} has no LayerNormalization.", todo="Ask for 17 or more.")
-    weight_bytes = sum(t.numel() * t.element_size() for t in [*module.parameters(), *module.buffers()])
-    if weight_bytes > SINGLE_FILE_BYTES:
-        raise LimitError(
-            "The model is too large for one ONNX file.", f"{weight_bytes} bytes of weights; it holds 2 GiB."
-        )
-    beside = path.with_name(path.name + ".partial")
     module.eval()
     with torch.inference_mode(), without_chatter():
         program = torch.onnx.export(
@@ -62,33 +53,37 @@ def export_onnx(
         )
     if program is None:
         raise PackError("torch.onnx.export returned no program.")
-    model = program.model_proto
     # The exporter leaves source paths and stack traces of this machine on every node.
-    for node in model.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    onnx.checker.check_model(model, full_check=True)
-    try:
-        onnx.save(model, str(beside))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    for node in program.model.graph:
+        node.metadata_props.clear()
+        node.doc_string = None
+    with graph_in_place(path) as made:
+        write_graph(program.model, made)
 
 
 class HalfPrecision(nn.Module):
     """A copy of a module that computes in float16 between a float32 input and a float32 output, so that a
     manifest declares the same tensors for every precision.
+
+    Args:
+        module: in float32.
+        copied: off turns the module itself to float16, for one whose weights fit memory only once.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, *, copied: bool = True) -> None:
         super().__init__()
-        self.module = copy.deepcopy(module).half()
-        for part, whole in zip(self.module.modules(), module.modules(), strict=True):
-            if getattr(part, "stays_float32", False):
-                # Not what .half() left, made wider again.
-                part.load_state_dict(whole.state_dict())
-                for name, buffer in whole.named_buffers(recurse=False):
-                    part.register_buffer(name, buffer, persistent=False)
+        wide = {
+            name: copy.deepcopy(part)
+            for name, part in module.named_modules()
+            if getattr(part, "stays_float32", False)
+        }
+        self.module = (copy.deepcopy(module) if copied else module).half()
+        for place, whole in wide.items():
+            # Not what .half() left, made wider again.
+            part = self.module.get_submodule(place)
+            part.load_state_dict(whole.state_dict())
+            for name, buffer in whole.named_buffers(recurse=False):
+                part.register_buffer(name, buffer, persistent=False)
         self.in_half = not getattr(module, "takes_float32", False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -104,15 +99,15 @@ def quantize_onnx(source: Path, path: Path) -> None:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    beside = path.with_name(path.name + ".partial")
-    try:
-        with without_chatter():
-            quantize_dynamic(
-                source, beside, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8
-            )
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with graph_from(source, path) as (made, apart), without_chatter():
+        quantize_dynamic(
+            source,
+            made,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            use_external_data_format=apart,
+        )
 
 
 @contextlib.contextmanager

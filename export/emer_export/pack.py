@@ -112,7 +112,8 @@ def _named_files(manifest: Mapping[str, Any]) -> list[str]:
     found = [str(manifest[key]) for key in ("card",) if key in manifest]
     found += [str(manifest["licence"]["file"])] if "licence" in manifest else []
     for part in (*manifest.get("encoders", {}).values(), manifest.get("llm", {})):
-        found += [str(entry["path"]) for entry in part.get("files", {}).values()]
+        entries = part.get("files", {}).values()
+        found += [str(entry[key]) for entry in entries for key in ("path", "data") if key in entry]
     if "fusion" in manifest:
         found.append(str(manifest["fusion"]["path"]))
     return found
