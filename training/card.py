@@ -168,6 +168,7 @@ def render(figures: Figures, split: str = "test", images: str | None = None) -> 
         "## What the recipe's parts bring",
         tables.ablations(figures.get("ablations", {})),
         *(picture("ablations", "what leaving out a part costs") if figures.get("ablations") else ()),
+        tables.voice_folds(figures.get("voice_folds", {})),
         *(picture("training", "training curves") if images and _has_curves(figures) else ()),
         _LIMITS.format(split=split),
         tables.training_time(figures.get("training_seconds", {})),

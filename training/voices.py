@@ -275,7 +275,7 @@ def train_member(
         trainer.load(torch.load(resume, weights_only=True))
     while trainer.epoch < options.epochs:
         losses = trainer.run_epoch(train, tracks)
-        _save(trainer.state(), resume)
+        save_checkpoint(trainer.state(), resume)
         done = number * options.epochs + trainer.epoch
         line = f"voice epoch {done}/{options.members * options.epochs} {trainer.seconds:.0f}s"
         line += f" losses {losses[0]:.3f} {losses[1]:.3f}"
@@ -306,7 +306,7 @@ def main(argv: list[str] | None = None) -> int:
     train = voices.where(np.flatnonzero(voices.split == "train"))
     data = (train, dev, _tracks(train, options.out / "cache" / "tracks.npz"))
     members = [train_member(options, number, data) for number in range(options.members)]
-    _save({"members": members}, options.out / "voice.pt")
+    save_checkpoint({"members": members}, options.out / "voice.pt")
     print(json.dumps([member["dev"] for member in members]))
     return 0
 
@@ -328,7 +328,7 @@ def _tracks(voices: Voices, path: Path) -> list[Track]:
     return tracks
 
 
-def _save(state: dict[str, Any], path: Path) -> None:
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write beside and rename, so that a reader never meets half a checkpoint."""
     beside = path.with_suffix(".partial")
     torch.save(state, beside)

@@ -1,0 +1,122 @@
+"""Cross-validates one network of the voice encoder over RAVDESS' actors, and says what more actors are worth.
+
+Knows folds and how they are pooled. The network, its training and its augmentation are those of `voices`.
+Chooses nothing: no released weights come from here, so that held-out actors may be among the folds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from emer_edge.evaluate.prosody import Track, track
+from emer_edge.evaluate.scores import score
+from training import record
+from training.corpus import VOICE_CLASSES, Voices, load_voices
+from training.voices import VoiceTrainer, pooled_shares, save_checkpoint, window_logits
+
+_FOLDS, _EPOCHS, _SEED = 4, 20, 31
+
+
+def fold_of(voices: Voices, folds: int = _FOLDS) -> NDArray[np.int64]:
+    """Fold of each RAVDESS clip by its actor, -1 for other clips, int64 [n].
+
+    Neighbours in number are of different sex, so pairs of actors stay together and every fold has both.
+    """
+    mine = voices.corpus == "ravdess"
+    actors = sorted(set(voices.speaker[mine]))
+    place = {actor: number // 2 % folds for number, actor in enumerate(actors)}
+    return np.array([place[s] if m else -1 for s, m in zip(voices.speaker, mine, strict=True)], np.int64)
+
+
+def run_fold(voices: Voices, tracks: list[Track], fold: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Train without the actors of `fold`, going on from its checkpoint, and return what it says of them."""
+    numbers = fold_of(voices, options.folds)
+    # EmoSpeech trains as in the recipe; its dev and test users and EMO-DB stay out.
+    kept = np.flatnonzero(
+        ((numbers >= 0) & (numbers != fold)) | ((voices.corpus == "emospeech") & (voices.split == "train"))
+    )
+    train, own = voices.where(kept), [tracks[i] for i in kept.tolist()]
+    trainer = VoiceTrainer(_SEED + fold, options.epochs)
+    resume = options.out / f"voice_fold{fold}.state.pt"
+    if resume.is_file():
+        trainer.load(torch.load(resume, weights_only=True))
+    while trainer.epoch < options.epochs:
+        losses = trainer.run_epoch(train, own)
+        save_checkpoint(trainer.state(), resume)
+        print(
+            f"fold {fold} epoch {trainer.epoch}/{options.epochs} {trainer.seconds:.0f}s loss {losses[0]:.3f}",
+            file=sys.stderr,
+            flush=True,
+        )
+    held = voices.where(np.flatnonzero(numbers == fold))
+    shares = pooled_shares(window_logits(trainer.mean.module, held))
+    return {
+        "files": held.files.tolist(),
+        "speakers": held.speaker.tolist(),
+        "truth": [VOICE_CLASSES[label] for label in held.label],
+        "guess": [VOICE_CLASSES[best] for best in shares.argmax(1)],
+        "epochs": options.epochs,
+        "seconds": trainer.seconds,
+    }
+
+
+def pooled(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Accuracy and UAR of all folds together, with intervals over actors, and of each fold alone."""
+    names = ("truth", "guess", "speakers")
+    truth, guess, speakers = ([item for result in results for item in result[name]] for name in names)
+    classes = [name for name in VOICE_CLASSES if name in set(truth)]
+    whole = score(truth, guess, classes=classes, groups=speakers)
+    each = [score(r["truth"], r["guess"], classes=classes).uar.to_dict()["value"] for r in results]
+    return {
+        "corpus": "ravdess",
+        "folds": len(results),
+        "speakers": len(set(speakers)),
+        "items": len(truth),
+        "epochs": results[0]["epochs"],
+        "networks": 1,
+        "accuracy": whole.accuracy.to_dict(),
+        "uar": whole.uar.to_dict(),
+        "uar_each_fold": each,
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run what is missing and write the record's `voice_folds` once every fold is there."""
+    parser = argparse.ArgumentParser(prog="python -m training.voice_folds", description=main.__doc__)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("build/training"))
+    parser.add_argument("--figures", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=_EPOCHS)
+    parser.add_argument("--folds", type=int, default=_FOLDS)
+    parser.add_argument("--only", type=int, nargs="*", help="these folds alone, as on several machines")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
+    voices = load_voices(options.corpus, options.out / "cache")
+    chosen = np.flatnonzero(
+        (voices.corpus == "ravdess") | ((voices.corpus == "emospeech") & (voices.split == "train"))
+    )
+    voices = voices.where(chosen)
+    tracks = [track(waveform) for waveform in voices.waveforms]
+    paths = [options.out / f"voice_fold{fold}.json" for fold in range(options.folds)]
+    for fold in range(options.folds) if options.only is None else options.only:
+        if not paths[fold].is_file():
+            paths[fold].write_text(json.dumps(run_fold(voices, tracks, fold, options)))
+    if all(path.is_file() for path in paths):
+        figures = record.read(options.figures)
+        figures["voice_folds"] = pooled([json.loads(path.read_text()) for path in paths])
+        record.write(options.figures, figures)
+        print(json.dumps(figures["voice_folds"], indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
