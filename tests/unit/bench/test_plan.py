@@ -52,6 +52,11 @@ def test_the_estimate_is_within_10_percent_of_a_measured_peak(manifest: Manifest
     assert abs(told / run["peak_bytes"] - 1) < 0.10, (told, run["peak_bytes"])
 
 
+def test_a_fusion_without_a_file_takes_nothing(manifest: Manifest) -> None:
+    none = replace(manifest, fusion=replace(manifest.fusion, kind="tokens", path=""))
+    assert estimate(NANO, none, default_choice(none)).host["fusion"] == 0
+
+
 def test_what_lives_between_operators_is_followed() -> None:
     """a (4) -> b (8) -> c (4), with a used again at the end: at most a, b and c at once."""
     graph = Graph(
