@@ -54,7 +54,7 @@ def test_a_second_ctrl_c_ends_at_once(start, clips) -> None:
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130
-    assert time.monotonic() - began < 0.6
+    assert time.monotonic() - began < 0.9  # less than the second that the first one has
 
 
 def test_ctrl_c_while_a_pack_is_loaded(start, clips) -> None:

@@ -36,6 +36,7 @@ def test_a_push_takes_less_than_a_millisecond(
     frames = [np.full(shape, i, np.uint8) for i in range(3)]
     sound = noise(0.04).sound
     took: list[float] = []
+    waits = 0
     with stub.live(window_seconds=8.0, hop_seconds=1.0, speech=None, on_event=lambda _: None) as live:
         for i in range(300):
             # CPU time of this thread: what else runs on the machine does not count.
@@ -47,8 +48,9 @@ def test_a_push_takes_less_than_a_millisecond(
                 began = time.thread_time()
                 push()
                 took.append(time.thread_time() - began)
-            assert time.perf_counter() - wall < 0.2  # it never waits for a window
+            waits += time.perf_counter() - wall >= 0.2
             time.sleep(0.004)
+    assert waits <= 2  # of twelve windows, had it waited for them; a machine may stall once
     assert np.percentile(took[100:], 99) < 0.0015
     assert np.percentile(took, 50) < 0.0005
 
