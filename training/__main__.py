@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 # What the published pack was trained with; --scale makes all of them smaller or larger.
-_FACE_EPOCHS, _VOICE_EPOCHS, _LANGUAGE_STEPS = 20, 28, 4800
+_FACE_EPOCHS, _VOICE_EPOCHS, _LANGUAGE_STEPS = 20, 28, 4000
 
 # Rows follow each other; the chains of a row run side by side. Small networks gain little from a second
 # thread, and two of them on a thread each all of it.
