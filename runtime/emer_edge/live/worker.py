@@ -193,7 +193,7 @@ class Worker:
             return
         self._due = None
         for hop in range(self._hop + 1, last + 1):
-            if self.stop.cancelled:
+            if self._over():
                 return
             self._hop = hop
             # Judged anew before each: while one is made, those after it grow old.
@@ -224,17 +224,20 @@ class Worker:
             self._due = _Due(ahead, since)
         return ahead if now - self._due.since >= self._options.patience_seconds else sure
 
+    def _over(self) -> bool:
+        return self.stop.cancelled
+
     def _finish(self) -> None:
         """The end of what there is: the window that has begun gets a state too."""
         reached = max((end - self._origin for end in self._ends.values()), default=0.0)
         least = 1e-3 if self._windows.newest is None else _REST_SECONDS
         last = ceil((reached - least) / self._plan.hop_seconds)
-        if reached <= self._finished_at or last <= self._hop or self.stop.cancelled:
+        if reached <= self._finished_at or last <= self._hop or self._over():
             return
         self._windows.finish()
         self._finished_at, self._due = reached, None
         for hop in range(self._hop + 1, last + 1):
-            if self.stop.cancelled:
+            if self._over():
                 return
             self._make(hop)
             if self._plan.end_seconds(hop) <= reached + 1e-6:
@@ -269,7 +272,7 @@ class Worker:
 
     def _reason(self, made: Made, question: str, *, automatic: bool) -> None:
         token = self._speaking = CancelToken()
-        if self.stop.cancelled:  # later, the token itself is cancelled
+        if self._over():  # later, the token itself is cancelled
             return
 
         def tell(event: LiveEvent) -> None:
