@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 
 from examples.make_demo_clip import write_clip
@@ -36,6 +37,8 @@ def main() -> None:
             browser.choose_files("#file", clip, clip.with_suffix(".srt"))
             browser.wait_for("document.querySelectorAll('.clue').length")
             browser.wait_for("!document.querySelector('#go').disabled")
+            browser.wait_for("document.querySelector('#player').readyState >= 4")
+            time.sleep(1)  # the player takes its waiting circle away
             browser.picture(options.out, whole=True)
         finally:
             browser.close()
