@@ -16,6 +16,7 @@ from emer_edge.limits import Limits
 from emer_edge.packs.manifest import Manifest, parse_manifest
 from emer_edge.strays import told
 from emer_export.encoders import EncoderSource
+from emer_export.pack import named_files
 from emer_export.sources import Sources
 from emer_export.tensorrt import EngineWish
 
@@ -96,11 +97,7 @@ def build_manifest(sources: Sources, wish: Wish) -> dict[str, Any]:
 def check_manifest(made: Mapping[str, Any], files: Sequence[Mapping[str, Any]] | None = None) -> Manifest:
     """Parse a manifest as the runtime will; without `files` those that it names are taken to be there."""
     if files is None:
-        named = [*([made["fusion"]["path"]] if "path" in made["fusion"] else []), CARD, LICENCE]
-        for section in (*made["encoders"].values(), made["llm"]):
-            entries = section["files"].values()
-            named += [str(entry[key]) for entry in entries for key in ("path", "data") if key in entry]
-        files = [{"path": path, "size_bytes": 0, "sha256": "0" * 64} for path in named]
+        files = [{"path": path, "size_bytes": 0, "sha256": "0" * 64} for path in named_files(made)]
     return parse_manifest(json.dumps({**made, "files": list(files)}).encode(), Limits())
 
 

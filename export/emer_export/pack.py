@@ -68,7 +68,7 @@ def write_pack(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, Pa
     The manifest's `files` is filled in here. An older pack at `folder` is replaced. Raises PackError when
     the manifest names a file that is not among `files`.
     """
-    named = set(_named_files(manifest))
+    named = set(named_files(manifest))
     if named - set(files):
         raise PackError(
             "the manifest names files that were not given", ", ".join(sorted(named - set(files))), ""
@@ -108,12 +108,13 @@ def replace_folder(beside: Path, folder: Path) -> Path:
     return folder
 
 
-def _named_files(manifest: Mapping[str, Any]) -> list[str]:
+def named_files(manifest: Mapping[str, Any]) -> list[str]:
+    """Paths of every file that a manifest's own sections name; a part may be missing yet."""
     found = [str(manifest[key]) for key in ("card",) if key in manifest]
     found += [str(manifest["licence"]["file"])] if "licence" in manifest else []
     for part in (*manifest.get("encoders", {}).values(), manifest.get("llm", {})):
         entries = part.get("files", {}).values()
         found += [str(entry[key]) for entry in entries for key in ("path", "data") if key in entry]
-    if "fusion" in manifest:
+    if "path" in manifest.get("fusion", {}):  # that of the kind `tokens` has no file
         found.append(str(manifest["fusion"]["path"]))
     return found
