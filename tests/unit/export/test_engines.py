@@ -24,6 +24,7 @@ from emer_edge.packs.verify import verify_pack
 from emer_export import engines, run, tensorrt
 from emer_export.run import EngineWish, Request, plan_export, run_export
 from emer_export.tensorrt import Target, build_engine, find_target
+from tests.unit.export.interrupts import interrupted
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 THREE = ("sm86", "sm89", "sm120")
@@ -83,18 +84,6 @@ def test_engines_stand_in_manifest_and_card(pack: Path) -> None:
 
 def test_another_key_makes_them_anew(light_mer: Path, tmp_path: Path, stand_in: list[str]) -> None:
     out = tmp_path / "pack"
-
-    def interrupted(request: Request, at: str) -> list[str]:
-        seen: list[str] = []
-
-        def report(file: str, _share: float | None) -> None:
-            seen.append(file)
-            if file.startswith(at):
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            run_export(plan_export(request), report)
-        return list(dict.fromkeys(seen))
 
     request = _request(light_mer, out)
     assert len(interrupted(request, "moving")) == 3 + 1 + 2 + 1

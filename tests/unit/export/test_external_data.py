@@ -26,6 +26,7 @@ from emer_export.graph_files import ALIGNMENT, data_path, graph_in_place  # noqa
 from emer_export.graphs.kaldi_fbank import KaldiFbank  # noqa: E402
 from emer_export.onnx import HalfPrecision, export_onnx, quantize_onnx  # noqa: E402
 from emer_export.run import Request, plan_export, run_export  # noqa: E402
+from tests.unit.export.interrupts import interrupted  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 WIDTH = 64
@@ -199,21 +200,10 @@ def test_a_published_checkpoint_becomes_a_pack_with_data(
 def test_an_interrupted_export_keeps_the_data_and_misses_it_where_it_is_gone(
     light_mer: Path, tmp_path: Path, small_ceiling: None
 ) -> None:
-    def interrupted(at: str) -> list[str]:
-        seen: list[str] = []
-
-        def report(file: str, _share: float | None) -> None:
-            seen.append(file)
-            if file.startswith(at):
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            run_export(plan_export(_request(light_mer, tmp_path / "pack")), report)
-        return list(dict.fromkeys(seen))
-
+    request = _request(light_mer, tmp_path / "pack")
     data = tmp_path / "pack.part" / "vision.fp32.onnx.data"
-    assert interrupted("audio")[0] == "vision.fp32.onnx"
+    assert interrupted(request, "audio")[0] == "vision.fp32.onnx"
     assert data.exists()
-    assert interrupted("audio") == ["audio.fp32.onnx"]
+    assert interrupted(request, "audio") == ["audio.fp32.onnx"]
     data.write_bytes(b"")
-    assert interrupted("audio")[0] == "vision.fp32.onnx"
+    assert interrupted(request, "audio")[0] == "vision.fp32.onnx"
