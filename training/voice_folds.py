@@ -1,4 +1,4 @@
-"""Cross-validates one network of the voice encoder over RAVDESS' actors, and says what more actors are worth.
+"""Cross-validates one network of the voice encoder over RAVDESS' actors.
 
 Knows folds and how they are pooled. The network, its training and its augmentation are those of `voices`.
 Chooses nothing: no released weights come from here, so that held-out actors may be among the folds.
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emer_edge.evaluate.prosody import Track, track
+from emer_edge.evaluate.prosody import Track
 from emer_edge.evaluate.scores import score
 from training import record
 from training.corpus import VOICE_CLASSES, Voices, load_voices
-from training.voices import VoiceTrainer, pooled_shares, save_checkpoint, window_logits
+from training.voices import VoiceTrainer, load_tracks, pooled_shares, window_logits
 
 _FOLDS, _EPOCHS, _SEED = 4, 20, 31
 
@@ -39,18 +39,10 @@ def fold_of(voices: Voices, folds: int = _FOLDS) -> NDArray[np.int64]:
 def run_fold(voices: Voices, tracks: list[Track], fold: int, options: argparse.Namespace) -> dict[str, Any]:
     """Train without the actors of `fold`, going on from its checkpoint, and return what it says of them."""
     numbers = fold_of(voices, options.folds)
-    # EmoSpeech trains as in the recipe; its dev and test users and EMO-DB stay out.
-    kept = np.flatnonzero(
-        ((numbers >= 0) & (numbers != fold)) | ((voices.corpus == "emospeech") & (voices.split == "train"))
-    )
+    kept = np.flatnonzero(numbers != fold)
     train, own = voices.where(kept), [tracks[i] for i in kept.tolist()]
     trainer = VoiceTrainer(_SEED + fold, options.epochs)
-    resume = options.out / f"voice_fold{fold}.state.pt"
-    if resume.is_file():
-        trainer.load(torch.load(resume, weights_only=True))
-    while trainer.epoch < options.epochs:
-        losses = trainer.run_epoch(train, own)
-        save_checkpoint(trainer.state(), resume)
+    for losses in trainer.train(train, own, options.out / f"voice_fold{fold}.state.pt"):
         print(
             f"fold {fold} epoch {trainer.epoch}/{options.epochs} {trainer.seconds:.0f}s loss {losses[0]:.3f}",
             file=sys.stderr,
@@ -101,11 +93,12 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     voices = load_voices(options.corpus, options.out / "cache")
+    # EmoSpeech trains as in the recipe; its dev and test users and EMO-DB stay out.
     chosen = np.flatnonzero(
         (voices.corpus == "ravdess") | ((voices.corpus == "emospeech") & (voices.split == "train"))
     )
     voices = voices.where(chosen)
-    tracks = [track(waveform) for waveform in voices.waveforms]
+    tracks = load_tracks(voices, options.out / "cache" / "fold_tracks.npz")
     paths = [options.out / f"voice_fold{fold}.json" for fold in range(options.folds)]
     for fold in range(options.folds) if options.only is None else options.only:
         if not paths[fold].is_file():

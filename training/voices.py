@@ -11,6 +11,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,15 @@ class VoiceTrainer:
         self.seconds, self.epoch = self.seconds + time.monotonic() - began, self.epoch + 1
         return float(sums[0] / _STEPS_PER_EPOCH), float(sums[1] / _STEPS_PER_EPOCH)
 
+    def train(self, voices: Voices, tracks: list[Track], checkpoint: Path) -> Iterator[tuple[float, float]]:
+        """Run the epochs that are left, from `checkpoint` on, which each writes; yield its losses."""
+        if checkpoint.is_file():
+            self.load(torch.load(checkpoint, weights_only=True))
+        while self.epoch < self.epochs:
+            losses = self.run_epoch(voices, tracks)
+            _save(self.state(), checkpoint)
+            yield losses
+
     def _losses(
         self, voices: Voices, tracks: list[Track], chosen: NDArray[np.int64]
     ) -> tuple[Tensor, Tensor]:
@@ -270,12 +280,7 @@ def train_member(
     """Train network `number`, going on from its own checkpoint; `data`: train, dev, pitch of train."""
     train, dev, tracks = data
     trainer = VoiceTrainer(options.seed + number, options.epochs)
-    resume = options.out / f"voice{number}.state.pt"
-    if resume.is_file():
-        trainer.load(torch.load(resume, weights_only=True))
-    while trainer.epoch < options.epochs:
-        losses = trainer.run_epoch(train, tracks)
-        save_checkpoint(trainer.state(), resume)
+    for losses in trainer.train(train, tracks, options.out / f"voice{number}.state.pt"):
         done = number * options.epochs + trainer.epoch
         line = f"voice epoch {done}/{options.members * options.epochs} {trainer.seconds:.0f}s"
         line += f" losses {losses[0]:.3f} {losses[1]:.3f}"
@@ -304,15 +309,15 @@ def main(argv: list[str] | None = None) -> int:
     voices = load_voices(options.corpus, options.out / "cache")
     dev = voices.where(np.flatnonzero(voices.split == "dev"))
     train = voices.where(np.flatnonzero(voices.split == "train"))
-    data = (train, dev, _tracks(train, options.out / "cache" / "tracks.npz"))
+    data = (train, dev, load_tracks(train, options.out / "cache" / "tracks.npz"))
     members = [train_member(options, number, data) for number in range(options.members)]
-    save_checkpoint({"members": members}, options.out / "voice.pt")
+    _save({"members": members}, options.out / "voice.pt")
     print(json.dumps([member["dev"] for member in members]))
     return 0
 
 
-def _tracks(voices: Voices, path: Path) -> list[Track]:
-    """Pitch and level of every training clip, measured once and kept in `path`."""
+def load_tracks(voices: Voices, path: Path) -> list[Track]:
+    """Pitch and level of every clip, measured once and kept in `path`."""
     if path.is_file():
         kept = np.load(path)
         ends = np.cumsum(kept["lengths"])[:-1]
@@ -328,7 +333,7 @@ def _tracks(voices: Voices, path: Path) -> list[Track]:
     return tracks
 
 
-def save_checkpoint(state: dict[str, Any], path: Path) -> None:
+def _save(state: dict[str, Any], path: Path) -> None:
     """Write beside and rename, so that a reader never meets half a checkpoint."""
     beside = path.with_suffix(".partial")
     torch.save(state, beside)
