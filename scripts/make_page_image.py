@@ -13,7 +13,7 @@ from pathlib import Path
 from examples.make_demo_clip import write_clip
 from tests.support.chromium import Chromium
 from tests.support.server_client import Server
-from tests.unit.server.test_page import write_devices
+from tests.unit.server.test_page import ask
 
 IMAGE = Path(__file__).resolve().parents[1] / "docs" / "images" / "server" / "page.png"
 
@@ -30,12 +30,11 @@ def main() -> None:
         clip = folder / "demo.mp4"
         write_clip(clip)
         server = Server(stub=False).wait_until_ready()
-        browser = Chromium(folder / "profile", *write_devices(clip, folder))
+        browser = Chromium(folder / "profile")
         try:
             browser.open(f"{server.address}/")
             browser.wait_for("document.querySelector('#health').textContent === 'Ready'")
-            browser.choose_files("#file", clip, clip.with_suffix(".srt"))
-            browser.wait_for("document.querySelectorAll('.clue').length")
+            ask(browser, clip)
             browser.wait_for("!document.querySelector('#go').disabled")
             browser.wait_for("document.querySelector('#player').readyState >= 4")
             time.sleep(1)  # the player takes its waiting circle away
