@@ -10,8 +10,8 @@ from emer_edge.inputs import shorten
 from emer_edge.limits import Limits
 from emer_edge.llm.sampling import GenerationOptions
 from emer_edge.packs.manifest import Manifest
-from emer_edge.packs.records import LABELS_FIELD
-from emer_edge.results import Emotion
+from emer_edge.packs.records import ALONE_FIELD, LABELS_FIELD
+from emer_edge.results import Alone, Emotion
 from emer_edge.session import Session
 
 
@@ -70,19 +70,35 @@ def words_of_question(manifest: Manifest, question: str, limits: Limits) -> str:
     return words
 
 
-def tell_labels(manifest: Manifest, question: str, words: str, scores: dict[str, float]) -> str:
-    """The words of a question with the labels that are reported for `scores`, if the pack tells them there.
+def tell_labels(
+    manifest: Manifest, question: str, words: str, scores: dict[str, float], alone: Sequence[Alone] = ()
+) -> str:
+    """The words of a question with what was read from the logits, if the pack tells it there.
 
     Args:
         manifest: of the pack.
         question: the name of the question, or free text, in which braces stay as they are.
         words: from `words_of_question`.
         scores: confidence of every candidate.
+        alone: what each modality shows by itself.
     """
     if not manifest.prompt.needs_labels(question):
         return words
-    chosen = choose_emotions(manifest, scores, ())
-    return words.replace(LABELS_FIELD, ", ".join(emotion.label for emotion in chosen))
+    chosen = choose_emotions(manifest, scores, (), alone)
+    told = words.replace(LABELS_FIELD, ", ".join(emotion.label for emotion in chosen))
+    return told.replace(ALONE_FIELD, _tell_alone(manifest, alone))
+
+
+def _tell_alone(manifest: Manifest, alone: Sequence[Alone]) -> str:
+    """`face happy, voice unsure`."""
+    rule = manifest.labels.alone
+    if rule is None:
+        return ""
+    shown = [
+        one.label if one.confidence >= rule.sure or one.label == manifest.labels.when_unclear else rule.unsure
+        for one in alone
+    ]
+    return ", ".join(f"{rule.names[one.modality]} {what}" for one, what in zip(alone, shown, strict=True))
 
 
 def plain(manifest: Manifest, text: str) -> str:
@@ -129,23 +145,31 @@ def settle_options(manifest: Manifest, options: Options, limits: Limits) -> Gene
 
 
 def choose_emotions(
-    manifest: Manifest, scores: dict[str, float], named: Sequence[str]
+    manifest: Manifest, scores: dict[str, float], named: Sequence[str], alone: Sequence[Alone] = ()
 ) -> tuple[Emotion, ...]:
     """The labels to report, surest first: the best candidates, and what the text names beside them.
 
-    Where the best one says that nothing can be read it stands alone; as second best it is not reported.
+    Where the best one says that nothing can be read it stands alone; as second best it is not reported. A
+    feeling that a modality by itself is sure of is reported too: where face and voice differ, both are.
 
     Args:
         manifest: says above which confidence a candidate is reported and how many are.
         scores: confidence of every candidate.
         named: labels that the text names, in its order.
+        alone: what each modality shows by itself.
     """
     rule = manifest.labels
     ranked = sorted(scores, key=lambda label: -scores[label])
     if ranked and ranked[0] == rule.when_unclear:
-        ranked, named = ranked[:1], [label for label in named if label == rule.when_unclear]
+        ranked, named, alone = ranked[:1], [label for label in named if label == rule.when_unclear], ()
     ranked = [label for i, label in enumerate(ranked) if i == 0 or label != rule.when_unclear]
-    chosen = [label for i, label in enumerate(ranked) if i == 0 or scores[label] >= rule.report_above]
+    sure = {one.label for one in alone if rule.alone is not None and one.confidence >= rule.alone.sure}
+    sure -= set(rule.alone.quiet) if rule.alone is not None else set()
+    chosen = [
+        label
+        for i, label in enumerate(ranked)
+        if i == 0 or scores[label] >= rule.report_above or label in sure
+    ]
     emotions = [
         Emotion(label, scores[label], "both" if label in named else "logits")
         for label in chosen[: rule.at_most]

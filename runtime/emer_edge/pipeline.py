@@ -16,21 +16,19 @@ from emer_edge.answers import (
     Options,
     choose_emotions,
     fit_words,
-    plain,
     settle_options,
-    tell_labels,
     words_of_question,
 )
 from emer_edge.errors import EmerError, MediaError
 from emer_edge.inputs import Inputs
-from emer_edge.llm.context import Branch, ClipContext
+from emer_edge.llm.context import Branch
 from emer_edge.llm.generate import Generation
-from emer_edge.llm.labels import score_labels, sentiment_scores
+from emer_edge.llm.labels import sentiment_scores
 from emer_edge.llm.parse import parse_clues, parse_labels
-from emer_edge.llm.prompt import Prompt, Segments, build_prompt, layout
 from emer_edge.llm.quotes import QuoteLock
 from emer_edge.llm.sampling import GenerationOptions
-from emer_edge.results import Cue, Emotion, Modality, Reasoning, Timings, Used
+from emer_edge.prompting import open_clip, question_rows, subtitle_of
+from emer_edge.results import Alone, Cue, Emotion, Modality, Reasoning, Timings, Used
 from emer_edge.senses import Percept, Rows, hear, see
 from emer_edge.session import Session
 
@@ -64,6 +62,8 @@ class Perception:
     """Wall-clock seconds by stage."""
     scores: dict[str, float] = field(default_factory=dict)
     """Confidences of the candidate labels, once a question was asked."""
+    alone: tuple[Alone, ...] = ()
+    """What each modality shows by itself, once a question was asked, where the pack has it read."""
 
 
 OnEvent = Callable[[Event], None]
@@ -181,14 +181,15 @@ def answer(
     manifest = session.manifest
     words = words_of_question(manifest, question, session.limits)
     generation = settle_options(manifest, options, session.limits)
-    lock = session.quote_lock(subtitle_of(session, perception)) if generation else None
     on_event(Event("stage", "prefill"))
     prefill_began = time.perf_counter()
     branch = _prefill(session, perception, question, words, cancel)
     try:
         prompt_tokens = branch.n_rows
         first_label = time.perf_counter()
-        on_event(Event("labels", emotions=choose_emotions(manifest, perception.scores, ())))
+        emotions = choose_emotions(manifest, perception.scores, (), perception.alone)
+        on_event(Event("labels", emotions=emotions))
+        lock = session.quote_lock(subtitle_of(session, perception)) if generation else None
         said = _say(branch, generation, lock, on_event, cancel)
     finally:
         branch.drop()
@@ -217,12 +218,13 @@ def make_reasoning(
         clip=perception.clip,
         question=question,
         text=said.text,
-        emotions=choose_emotions(manifest, perception.scores, named),
+        emotions=choose_emotions(manifest, perception.scores, named, perception.alone),
         clues=parse_clues(said.text, manifest.clues),
         used=perception.used,
         timings=timings,
         scores=dict(perception.scores),
         sentiment=sentiment_scores(perception.scores, manifest.labels.sentiment.groups),
+        alone=perception.alone,
         cues=perception.cues,
         duration_seconds=perception.duration_seconds,
         finish=said.finish,
@@ -233,82 +235,17 @@ def make_reasoning(
     )
 
 
-def subtitle_of(session: Session, perception: Perception) -> str:
-    """The words exactly as they stand in the prompt."""
-    return plain(session.manifest, perception.used.subtitle)
-
-
 def _prefill(
     session: Session, perception: Perception, question: str, words: str, cancel: CancelToken | None
 ) -> Branch:
     """The question's branch, ready to be answered; the labels of the clip are scored on the way, once."""
     context = session.context
     if context is not None and context.alive and session.context_owner is perception:
-        return context.ask(_tail(session, perception, question, words), cancel=cancel)
+        return context.ask(question_rows(session, perception, question, words), cancel=cancel)
     session.context = session.context_owner = None
     context, branch = open_clip(session, perception, question, words, cancel=cancel)
     session.context, session.context_owner = context, perception
     return branch
-
-
-def open_clip(
-    session: Session,
-    perception: Perception,
-    question: str,
-    words: str,
-    *,
-    beside: bool = False,
-    cancel: CancelToken | None = None,
-) -> tuple[ClipContext, Branch]:
-    """Run a clip's prompt, score its labels and run the question; its context and the question's branch.
-
-    One batch runs the prompt, the label question and the question that was asked. Where the latter tells the
-    labels it has to wait for them, and its own rows are a second, small batch.
-
-    Args:
-        session: holds the language model.
-        perception: of the clip; gets its scores.
-        question: its name.
-        words: from `words_of_question`.
-        beside: leave other clips in the language model.
-        cancel: polled while the batches run.
-
-    Raises:
-        LimitError, GenerationError, Cancelled, InputError.
-    """
-    labels, llm = session.manifest.labels, session.llm
-    asking = _prompt(
-        session, perception, words_of_question(session.manifest, labels.question, session.limits)
-    )
-    label_tail = _rows(session, perception, asking.answered(labels.answer_prefix).tail, not asking.prefix)
-    prefix = _rows(session, perception, asking.prefix, True) if asking.prefix else label_tail[:0]
-    waits = session.manifest.prompt.needs_labels(question)
-    at_once = [] if waits else [_tail(session, perception, question, words)]
-    context = ClipContext(llm, prefix, [label_tail, *at_once], beside=beside, cancel=cancel)
-    labels_branch, *branches = context.branches
-    perception.scores = score_labels(
-        labels_branch, session.label_paths, temperature=labels.temperature, cancel=cancel
-    )
-    labels_branch.drop()
-    if branches:
-        return context, branches[0]
-    return context, context.ask(_tail(session, perception, question, words), cancel=cancel)
-
-
-def _prompt(session: Session, perception: Perception, words: str) -> Prompt:
-    present, subtitle = set(perception.used.modalities), subtitle_of(session, perception)
-    return build_prompt(session.template, present, subtitle, words, session.llm.tokenize)
-
-
-def _rows(session: Session, perception: Perception, segments: Segments, first: bool) -> Rows:
-    llm = session.llm
-    bos = llm.bos if first and session.manifest.prompt.add_bos else None
-    return llm.lay(layout(segments, llm.tokenize, perception.soft, bos=bos))
-
-
-def _tail(session: Session, perception: Perception, question: str, words: str) -> Rows:
-    prompt = _prompt(session, perception, tell_labels(session.manifest, question, words, perception.scores))
-    return _rows(session, perception, prompt.tail, not prompt.prefix)
 
 
 @dataclass(slots=True)

@@ -101,6 +101,16 @@ class Emotion:
 
 
 @dataclass(frozen=True, slots=True)
+class Alone:
+    """What one modality shows by itself: the likeliest label, as if nothing else had been given."""
+
+    modality: Modality
+    label: str
+    confidence: float
+    """0..1 over the candidate labels, read from the logits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Clue:
     """One piece of evidence that the reasoning states."""
 
@@ -172,6 +182,8 @@ class Reasoning:
     duration_seconds: float = 0.0
     finish: Literal["stop", "length", "labels_only"] = "stop"
     """Why the text ended: a stop string, the token ceiling, or no text was asked for."""
+    alone: tuple[Alone, ...] = ()
+    """What each modality shows by itself, where the pack has it read; face and voice may differ."""
     pack: str = ""
     pack_version: str = ""
     device: str = ""
@@ -199,6 +211,10 @@ class Reasoning:
             ],
             "scores": {label: round(p, 6) for label, p in self.scores.items()},
             "sentiment": {name: round(p, 6) for name, p in self.sentiment.items()},
+            "alone": [
+                {"modality": a.modality, "label": a.label, "confidence": round(a.confidence, 6)}
+                for a in self.alone
+            ],
             "clues": [{"modality": c.modality, "text": c.text} for c in self.clues],
             "used": {
                 "modalities": list(used.modalities),

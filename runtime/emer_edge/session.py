@@ -26,7 +26,7 @@ from emer_edge.llm.quotes import QuoteLock
 from emer_edge.media import face_detector
 from emer_edge.media.face_detector import Detector
 from emer_edge.packs.manifest import EncoderFile, EncoderSpec, EngineSpec, Manifest
-from emer_edge.packs.records import LABELS_FIELD
+from emer_edge.packs.records import ALONE_FIELD, LABELS_FIELD
 from emer_edge.packs.stamps import cache_folder
 from emer_edge.packs.store import find_pack
 from emer_edge.packs.verify import open_pack
@@ -125,7 +125,7 @@ class Session:
         told = sorted(manifest.labels.candidates, key=lambda label: -len(tokenize(", " + label)))
         labels = ", ".join(told[: manifest.labels.at_most])
         for question in manifest.prompt.questions.values():
-            words = question.replace(LABELS_FIELD, labels)
+            words = question.replace(LABELS_FIELD, labels).replace(ALONE_FIELD, self._longest_alone(told[0]))
             prompt = build_prompt(self.template, everything, "", words, tokenize)
             rows = (
                 len(tokenize(s.text)) if isinstance(s, Text) else self._rows_of(s.name)
@@ -136,6 +136,10 @@ class Session:
             manifest.generation.max_new_tokens, self.llm.n_ctx // 4
         )
         return max(0, self.llm.n_ctx - 2 * longest - answer)
+
+    def _longest_alone(self, label: str) -> str:
+        rule = self.manifest.labels.alone
+        return ", ".join(f"{name} {label}" for name in rule.names.values()) if rule else ""
 
     def _rows_of(self, soft: str) -> int:
         """How many rows one kind of soft token takes in a prompt."""

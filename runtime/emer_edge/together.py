@@ -14,7 +14,8 @@ from emer_edge._core import CancelToken
 from emer_edge.answers import Options, settle_options, words_of_question
 from emer_edge.errors import LimitError
 from emer_edge.llm.lockstep import write_together
-from emer_edge.pipeline import Perception, Said, make_reasoning, open_clip, subtitle_of
+from emer_edge.pipeline import Perception, Said, make_reasoning
+from emer_edge.prompting import open_clip, subtitle_of
 from emer_edge.results import Reasoning, Timings
 from emer_edge.session import Session
 

@@ -10,6 +10,8 @@ import pytest
 from emer_edge.answers import choose_emotions, tell_labels, words_of_question
 from emer_edge.limits import Limits
 from emer_edge.packs.manifest import Manifest, load_manifest
+from emer_edge.packs.records import AloneSpec
+from emer_edge.results import Alone, Modality
 from tests.data.make_pack import make_stub_pack, write_manifest
 
 SCORES = {"neutral": 0.05, "happy": 0.5, "sad": 0.25, "angry": 0.15, "surprised": 0.03, "worried": 0.02}
@@ -65,8 +67,47 @@ def test_a_question_of_the_pack_tells_the_labels(manifest: Manifest) -> None:
     assert tell_labels(unclear(manifest, "happy"), "explain", words, SCORES) == "Why happy, and happy?"
 
 
+@pytest.fixture(scope="module")
+def alone(manifest: Manifest) -> Manifest:
+    """A pack that has each modality read by itself, and tells it."""
+    names: dict[Modality, str] = {"vision": "face", "audio": "voice", "subtitle": "words"}
+    rule = AloneSpec(names, sure=0.4, unsure="unsure", quiet=("neutral",))
+    labels = dataclasses.replace(manifest.labels, alone=rule, when_unclear="worried")
+    questions = {**manifest.prompt.questions, "explain": "Why {labels}? Alone: {alone}."}
+    return dataclasses.replace(
+        manifest, labels=labels, prompt=dataclasses.replace(manifest.prompt, questions=questions)
+    )
+
+
+ALONE = (Alone("vision", "happy", 0.8), Alone("audio", "surprised", 0.41), Alone("subtitle", "angry", 0.39))
+
+
+def test_a_feeling_that_a_modality_alone_is_sure_of_is_reported(alone: Manifest) -> None:
+    few = {**SCORES, "sad": 0.1, "angry": 0.1, "happy": 0.7}
+    assert [e.label for e in choose_emotions(alone, few, (), ALONE)] == ["happy", "surprised"]
+    assert [e.label for e in choose_emotions(alone, few, ())] == ["happy"]
+    # The surest stay where there are more than are reported, and what shows nothing adds nothing.
+    assert [e.label for e in choose_emotions(alone, SCORES, (), ALONE)] == ["happy", "sad", "angry"]
+    assert [e.label for e in choose_emotions(alone, few, (), (Alone("vision", "neutral", 0.9),))] == ["happy"]
+
+
+def test_unclear_stands_alone_whatever_a_modality_shows(alone: Manifest) -> None:
+    scores = {**SCORES, "worried": 0.9}
+    assert [e.label for e in choose_emotions(alone, scores, (), ALONE)] == ["worried"]
+
+
+def test_a_question_tells_what_each_modality_shows_alone(alone: Manifest) -> None:
+    words = words_of_question(alone, "explain", Limits())
+    unread = (*ALONE[:2], Alone("subtitle", "worried", 0.2))
+    assert tell_labels(alone, "explain", words, SCORES, unread) == (
+        "Why happy, sad, angry? Alone: face happy, voice surprised, words worried."
+    )
+    assert tell_labels(alone, "explain", words, SCORES, ALONE).endswith("words unsure.")
+
+
 @pytest.mark.parametrize(
-    "question", ["Is it {labels}?", "{}", "{0} {labels!r} {{", "Why {labels}, and {labels}?"]
+    "question",
+    ["Is it {labels}?", "What of {alone}?", "{}", "{0} {labels!r} {{", "Why {labels}, and {labels}?"],
 )
 def test_free_questions_keep_their_braces(manifest: Manifest, question: str) -> None:
     words = words_of_question(manifest, question, Limits())

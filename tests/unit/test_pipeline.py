@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import emer_edge as ee
-import emer_edge.pipeline
+import emer_edge.prompting
 from emer_edge.errors import Cancelled, InputError, LimitError, MediaError
 from emer_edge.llm.gguf import Llm
 from tests.data.make_pack import make_stub_pack, write_manifest
@@ -52,13 +52,13 @@ def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ee.Reasoner]:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The words of every question that is laid into a prompt."""
     words: list[str] = []
-    build = emer_edge.pipeline.build_prompt
+    build = emer_edge.prompting.build_prompt
 
     def noted(*arguments: Any) -> Any:
         words.append(arguments[3])
         return build(*arguments)
 
-    monkeypatch.setattr(emer_edge.pipeline, "build_prompt", noted)
+    monkeypatch.setattr(emer_edge.prompting, "build_prompt", noted)
     return words
 
 
@@ -227,7 +227,7 @@ def test_a_stop_between_labels_and_question_does_not_spoil_the_next(
     telling: ee.Reasoner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     perception, token = telling.perceive(_clip()), ee.CancelToken()
-    score = emer_edge.pipeline.score_labels
+    score = emer_edge.prompting.score_labels
 
     def scored(*arguments: Any, **named: Any) -> dict[str, float]:
         scores = score(*arguments, **named)
@@ -235,7 +235,7 @@ def test_a_stop_between_labels_and_question_does_not_spoil_the_next(
         return scores
 
     with monkeypatch.context() as patch:
-        patch.setattr(emer_edge.pipeline, "score_labels", scored)
+        patch.setattr(emer_edge.prompting, "score_labels", scored)
         with pytest.raises(Cancelled):
             telling.ask(perception, "explain", options=FEW, cancel=token)
     assert telling.ask(perception, "explain", options=FEW).text == telling.infer(_clip(), options=FEW).text

@@ -18,6 +18,7 @@ from emer_edge.packs import sections
 from emer_edge.packs.engine_section import check_engines, engines
 from emer_edge.packs.fields import PATH, Fields
 from emer_edge.packs.records import (
+    ALONE_FIELD,
     LABELS_FIELD,
     AudioPreprocessing,
     EncoderFile,
@@ -211,9 +212,12 @@ def _check_widths(manifest: Manifest) -> None:
         raise _invalid("labels.question is not one of prompt.questions")
     if manifest.prompt.needs_labels(manifest.labels.question):
         raise _invalid(
-            f"prompt.questions.{manifest.labels.question} holds {LABELS_FIELD}",
+            f"prompt.questions.{manifest.labels.question} holds {LABELS_FIELD} or {ALONE_FIELD}",
             "It is the question of labels.question, from whose answer the labels are chosen.",
         )
+    telling = [name for name, words in manifest.prompt.questions.items() if ALONE_FIELD in words]
+    if telling and manifest.labels.alone is None:
+        raise _invalid(f"prompt.questions.{telling[0]} holds {ALONE_FIELD}, and there is no labels.alone")
 
 
 def _check_rows(manifest: Manifest) -> None:

@@ -17,6 +17,8 @@ SoftToken = Literal["multi", "audio", "vision"]
 Point = tuple[float, float]
 LABELS_FIELD = "{labels}"
 """In a question of the pack: the labels that were chosen, so that the answer explains that decision."""
+ALONE_FIELD = "{alone}"
+"""In a question of the pack: what each modality shows by itself, so that the answer need not guess it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +212,13 @@ class PromptSpec:
     parts: tuple[PromptPart, ...]
     markers: Mapping[str, SoftToken]
     questions: Mapping[str, str]
-    """By name; `{labels}` in one stands for the labels that were chosen from the logits."""
+    """By name; `{labels}` in one stands for the labels that were chosen from the logits, `{alone}` for what
+    each modality shows by itself."""
 
     def needs_labels(self, question: str) -> bool:
-        """Whether the question of that name tells the labels; false for a name that is no question's."""
-        return LABELS_FIELD in self.questions.get(question, "")
+        """Whether the question of that name tells what was read; false for a name that is no question's."""
+        words = self.questions.get(question, "")
+        return LABELS_FIELD in words or ALONE_FIELD in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +233,20 @@ class SentimentGroups:
     def groups(self) -> dict[str, tuple[str, ...]]:
         """The three by name."""
         return {"positive": self.positive, "negative": self.negative, "neutral": self.neutral}
+
+
+@dataclass(frozen=True, slots=True)
+class AloneSpec:
+    """That each modality is also read by itself, and what becomes of it."""
+
+    names: Mapping[Modality, str]
+    """What `{alone}` calls them."""
+    sure: float
+    """From this confidence on, 0..1, what a modality shows by itself is told, and reported as a label."""
+    unsure: str
+    """What `{alone}` says of a modality that is less sure."""
+    quiet: tuple[str, ...]
+    """Candidates that show no feeling: a modality alone does not make labels of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +266,8 @@ class LabelSpec:
     """Divides the log-probabilities before they become confidences; fitted, so that these are calibrated."""
     when_unclear: str | None = None
     """The candidate that says that nothing can be read; as the best one it is reported alone, else never."""
+    alone: AloneSpec | None = None
+    """There where each modality is also read by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from typing import Literal
 
 from emer_edge.packs.fields import Fields
 from emer_edge.packs.records import (
+    ALONE_FIELD,
     LABELS_FIELD,
+    AloneSpec,
     AudioPreprocessing,
     EncoderFile,
     Encoders,
@@ -251,11 +253,11 @@ def _check_part(fields: Fields, at: str, part: PromptPart, whole: PromptSpec) ->
 
 def _check_question(fields: Fields, at: str, words: str) -> None:
     for word in _QUESTION_FIELD.findall(words):
-        if word != LABELS_FIELD:
+        if word not in (LABELS_FIELD, ALONE_FIELD):
             raise fields.error(
                 at,
                 f"holds {word[:40]}, which nothing fills in",
-                f"A question may hold {LABELS_FIELD} and no other field.",
+                f"A question may hold {LABELS_FIELD} and {ALONE_FIELD} and no other field.",
             )
 
 
@@ -280,6 +282,7 @@ def labels(fields: Fields) -> LabelSpec:
         ),
         temperature=fields.number("temperature", 0.01, 100.0) if fields.has("temperature") else 1.0,
         when_unclear=unclear,
+        alone=_alone(fields.fields("alone"), candidates) if fields.has("alone") else None,
     )
     groups.done()
     fields.done()
@@ -290,6 +293,21 @@ def labels(fields: Fields) -> LabelSpec:
         raise fields.error(
             "sentiment", f"counts {unclear!r}", "Where nothing can be read there is no sentiment either."
         )
+    return out
+
+
+def _alone(fields: Fields, candidates: tuple[str, ...]) -> AloneSpec:
+    names = fields.fields("names")
+    out = AloneSpec(
+        names={modality: names.text(modality, most=32, least=1) for modality in _MODALITIES},
+        sure=fields.number("sure", 0.0, 1.0),
+        unsure=fields.text("unsure", most=32, least=1),
+        quiet=fields.texts("quiet", 0, 512, most=64),
+    )
+    names.done()
+    if not set(out.quiet) <= set(candidates):
+        raise fields.error("quiet", "names one that is no candidate")
+    fields.done()
     return out
 
 

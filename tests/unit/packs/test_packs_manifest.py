@@ -39,7 +39,13 @@ def full(manifest: Json) -> Json:
     manifest["generation"]["quotes"] = {"open": '"...', "close": ' ..."'}
     manifest["labels"] |= {"temperature": 1.7, "when_unclear": "surprised"}
     manifest["labels"]["sentiment"]["neutral"] = ["neutral"]
-    manifest["prompt"]["questions"]["explain"] += " It is {labels}."
+    manifest["labels"]["alone"] = {
+        "names": {"vision": "face", "audio": "voice", "subtitle": "words"},
+        "sure": 0.4,
+        "unsure": "unsure",
+        "quiet": ["neutral"],
+    }
+    manifest["prompt"]["questions"]["explain"] += " It is {labels}. Alone: {alone}."
     graph = manifest["encoders"]["vision"]["files"]["fp32"]["path"]
     manifest["engines"] = [
         {
@@ -96,6 +102,7 @@ def test_everything_in_the_stub_is_read(manifest: Json) -> None:
 def test_what_a_manifest_may_leave_out_has_its_default(manifest: Json) -> None:
     got = parse(manifest)
     assert (got.labels.temperature, got.labels.when_unclear, got.generation.quotes) == (1.0, None, None)
+    assert got.labels.alone is None
     assert not got.prompt.needs_labels("explain")
     assert got.encoders.vision.files["fp32"].data == ""
 
@@ -110,6 +117,30 @@ def test_quotes_calibration_and_told_labels_are_read(
     assert got.prompt.needs_labels("explain")
     assert not got.prompt.needs_labels("labels")
     assert not got.prompt.needs_labels("Why {labels}?")  # free words, not a name
+
+
+def test_how_modalities_are_read_alone(full: Json) -> None:
+    rule = parse(full).labels.alone
+    assert rule is not None
+    assert (rule.names["audio"], rule.sure, rule.unsure, rule.quiet) == ("voice", 0.4, "unsure", ("neutral",))
+    full["prompt"]["questions"]["explain"] = "Why, when {alone}?"
+    assert parse(full).prompt.needs_labels("explain")
+
+
+def test_what_is_told_of_modalities_alone_must_be_read(full: Json) -> None:
+    del full["labels"]["alone"]
+    with pytest.raises(PackError, match=r"questions\.explain holds \{alone\}"):
+        parse(full)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [("quiet", ["no candidate"]), ("sure", 1.5), ("unsure", ""), ("names", {"vision": "face"})],
+)
+def test_a_wrong_rule_for_modalities_alone_is_refused(full: Json, field: str, wrong: Any) -> None:
+    full["labels"]["alone"][field] = wrong
+    with pytest.raises(PackError, match=r"labels\.alone"):
+        parse(full)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +191,7 @@ def test_unknown_and_missing_fields_are_refused_everywhere(
     chosen = {"files", "questions", "markers"}  # objects whose keys the pack chooses
     free = {"evaluation", "parity"}
     optional = {"needs", "face", "voice", "words", "scene", "evaluation", "parity", "quotes", "when_unclear"}
-    optional |= {"engines", "data"}
+    optional |= {"engines", "data", "alone"}
     manifest = request.getfixturevalue(which)
     checked = 0
     for path in _objects(manifest):

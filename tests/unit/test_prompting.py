@@ -1,0 +1,192 @@
+"""Each modality read by itself, on a stub pack: real ONNX and GGUF files, random weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import emer_edge as ee
+import emer_edge.prompting
+from tests.data.make_pack import make_stub_pack, write_manifest
+
+LABELS_ONLY = ee.Options(max_tokens=0)
+Scores = dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def reasoner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ee.Reasoner]:
+    folder = make_stub_pack(tmp_path_factory.mktemp("alone") / "stub", frames_source="frames")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["labels"] |= {"when_unclear": "worried"}
+    manifest["labels"]["sentiment"]["negative"] = ["sad", "angry"]
+    manifest["labels"]["alone"] = {
+        "names": {"vision": "face", "audio": "voice", "subtitle": "words"},
+        "sure": 0.4,
+        "unsure": "unsure",
+        "quiet": ["neutral"],
+    }
+    manifest["prompt"]["questions"]["explain"] = "Why {labels}? Alone: {alone}."
+    manifest["generation"]["quotes"] = {"open": '"', "close": '"'}
+    write_manifest(folder, manifest)
+    with ee.load(folder, threads=1, at_once=2) as loaded:
+        yield loaded
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
+    """Have the next readings of labels come out as these, in the order in which they are taken."""
+    score = emer_edge.prompting.score_labels
+
+    def rigged(labels: list[str]) -> None:
+        left = iter(labels)
+
+        def scored(*given: Any, **named: Any) -> Scores:
+            real = score(*given, **named)
+            best = next(left)
+            return {label: 0.75 if label == best else 0.25 / (len(real) - 1) for label in real}
+
+        monkeypatch.setattr(emer_edge.prompting, "score_labels", scored)
+
+    return rigged
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], str]]:
+    """What every prompt is built of: modalities and question."""
+    found: list[tuple[set[str], str]] = []
+    build = emer_edge.prompting.build_prompt
+
+    def noted(template: Any, present: Any, subtitle: str, question: str, tokenize: Any) -> Any:
+        found.append((set(present), question))
+        return build(template, present, subtitle, question, tokenize)
+
+    monkeypatch.setattr(emer_edge.prompting, "build_prompt", noted)
+    return found
+
+
+def _clip(**parts: Any) -> ee.Clip:
+    random = np.random.default_rng(5)
+    whole = ee.Clip(
+        frames=random.integers(0, 255, (12, 40, 60, 3), dtype=np.uint8),
+        waveform=random.normal(0, 0.1, 48_000).astype(np.float32),
+        subtitle="I did not expect that.",
+        name="made",
+    )
+    return dataclasses.replace(whole, **parts)
+
+
+def _only(name: str) -> ee.Clip:
+    absent: dict[str, Any] = {"vision": "frames", "audio": "waveform", "subtitle": "subtitle"}
+    return _clip(**{part: None for modality, part in absent.items() if modality != name})
+
+
+def test_each_modality_is_read_as_if_nothing_else_were_given(reasoner: ee.Reasoner) -> None:
+    out = reasoner.infer(_clip(), options=LABELS_ONLY)
+    assert [one.modality for one in out.alone] == ["vision", "audio", "subtitle"]
+    for one in out.alone:
+        scores = reasoner.infer(_only(one.modality), options=LABELS_ONLY).scores
+        assert one.label == max(scores, key=scores.__getitem__)
+        assert one.confidence == pytest.approx(scores[one.label], abs=1e-3)
+    assert out.to_dict()["alone"][1]["modality"] == "audio"
+
+
+def test_the_labels_of_all_together_do_not_depend_on_it(reasoner: ee.Reasoner) -> None:
+    with_them = reasoner.infer(_clip(), options=LABELS_ONLY)
+    session: Any = reasoner._session
+    perception = reasoner.perceive(_clip())
+    perception.alone = with_them.alone
+    assert reasoner.ask(perception, options=LABELS_ONLY).scores == with_them.scores
+    assert session.context_owner is perception
+
+
+def test_one_modality_alone_is_not_read_twice(
+    reasoner: ee.Reasoner, asked: list[tuple[set[str], str]]
+) -> None:
+    out = reasoner.infer(_only("audio"), question="labels", options=LABELS_ONLY)
+    assert len(asked) == 2  # up to the label, and the question behind the same prefix
+    assert [(one.modality, one.confidence) for one in out.alone] == [("audio", max(out.scores.values()))]
+
+
+def test_the_question_tells_what_was_read(
+    reasoner: ee.Reasoner, reads: Callable[[list[str]], None], asked: list[tuple[set[str], str]]
+) -> None:
+    reads(["happy", "sad", "angry", "happy"])
+    out = reasoner.infer(_clip(), options=ee.Options(max_tokens=4))
+    assert asked[-1][1] == "Why happy, sad, angry? Alone: face happy, voice sad, words angry."
+    assert [emotion.label for emotion in out.emotions][:3] == ["happy", "sad", "angry"]
+    assert out.emotions[1].confidence == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("read", "left", "named"),
+    [
+        (["happy", "worried", "sad", "sad"], ("vision", "subtitle"), "the voice can not be read"),
+        (["worried", "worried", "sad", "sad"], ("subtitle",), "the face can not be read"),
+        (["happy", "sad", "worried", "sad"], ("vision", "audio"), "the words can not be read"),
+    ],
+)
+def test_what_says_nothing_by_itself_is_left_out(
+    reasoner: ee.Reasoner,
+    reads: Callable[[list[str]], None],
+    asked: list[tuple[set[str], str]],
+    read: list[str],
+    left: tuple[str, ...],
+    named: str,
+) -> None:
+    reads(read)
+    out = reasoner.infer(_clip(), options=ee.Options(max_tokens=4))
+    assert out.used.modalities == left
+    assert any(named in sentence for sentence in out.used.missing)
+    assert [present for present, _ in asked[3:]] == [set(left)] * len(asked[3:])
+    assert len(out.alone) == 3
+
+
+def test_a_modality_that_is_left_out_changes_nothing(reasoner: ee.Reasoner) -> None:
+    perception = reasoner.perceive(_clip())
+    perception.used = dataclasses.replace(perception.used, modalities=("vision", "subtitle"))
+    scores = reasoner.ask(perception, options=LABELS_ONLY).scores
+    without = reasoner.infer(_clip(waveform=None), options=LABELS_ONLY).scores
+    assert scores == pytest.approx(without, abs=1e-6)
+
+
+def test_where_nothing_says_anything_nothing_is_left_out(
+    reasoner: ee.Reasoner, reads: Callable[[list[str]], None]
+) -> None:
+    reads(["worried"] * 4)
+    out = reasoner.infer(_clip(), options=LABELS_ONLY)
+    assert out.used.modalities == ("vision", "audio", "subtitle")
+    assert out.used.missing == ()
+    assert [emotion.label for emotion in out.emotions] == ["worried"]
+
+
+def test_clips_side_by_side_are_read_alike(reasoner: ee.Reasoner) -> None:
+    clips = [_clip(), _clip(subtitle="Go away!")]
+    alone = [reasoner.infer(clip, options=LABELS_ONLY).alone for clip in clips]
+    seen = [reasoner.perceive(clip) for clip in clips]
+    together = reasoner.ask_many(seen, options=LABELS_ONLY)
+    for one, other in zip(alone, together, strict=True):
+        assert [a.label for a in one] == [a.label for a in other.alone]
+        assert [a.confidence for a in one] == pytest.approx([a.confidence for a in other.alone], abs=1e-3)
+
+
+def test_a_second_question_reads_nothing_again(
+    reasoner: ee.Reasoner, asked: list[tuple[set[str], str]]
+) -> None:
+    perception = reasoner.perceive(_clip())
+    first = reasoner.ask(perception, options=LABELS_ONLY)
+    asked.clear()
+    second = reasoner.ask(perception, "sentiment", options=LABELS_ONLY)
+    assert len(asked) == 1
+    assert second.alone == first.alone
+
+
+def test_a_pack_without_the_rule_reads_nothing_alone(tmp_path: Path) -> None:
+    folder = make_stub_pack(tmp_path / "stub", frames_source="frames")
+    with ee.load(folder, threads=1) as plain:
+        assert plain.infer(_clip(), options=LABELS_ONLY).alone == ()
