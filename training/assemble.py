@@ -25,7 +25,7 @@ from emer_export.pack import write_fusion, write_pack
 from emer_export.parity import Reference, compare
 from training import card, explain, prompt, record, sources
 from training.batches import END
-from training.beliefs import LABELS, UNCLEAR
+from training.beliefs import LABELS, QUIET, UNCLEAR
 from training.language import fusion_head, language_config
 from training.pairs import AT_MOST, REPORT_ABOVE
 from training.text import SENTIMENT
@@ -113,6 +113,12 @@ def manifest(config: LanguageConfig, parity: dict[str, Any]) -> dict[str, Any]:
             "report_above": REPORT_ABOVE,
             "at_most": AT_MOST,
             "when_unclear": UNCLEAR,
+            "alone": {
+                "names": {"vision": "face", "audio": "voice", "subtitle": "words"},
+                "sure": explain.SURE,
+                "unsure": explain.UNSURE,
+                "quiet": list(QUIET),
+            },
             "sentiment": {name: list(members) for name, members in SENTIMENT.items()},
         },
         "clues": {
@@ -167,7 +173,8 @@ def _parity_rows(model: LanguageModel, head: FusionHead, tokenizer: Tokenizer) -
         soft = {"multi": head.multi(vision, audio), "audio": head.audio(audio), "vision": head.vision(vision)}
         pieces = prompt.prefix(vision=True, audio=True, subtitle=subtitle)
         begun = _BEGUN.format(quote=explain.quoted(subtitle))
-        pieces += [prompt.question_tail(explain.explain_question(("happy",))), begun]
+        facts = explain.Facts(("happy",), words=explain.WordsFacts(subtitle, "happy", 1.0))
+        pieces += [prompt.question_tail(explain.explain_question(facts)), begun]
         rows = [
             soft[prompt.MARKERS[piece]]
             if piece in prompt.MARKERS

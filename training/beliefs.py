@@ -79,3 +79,21 @@ def chosen(shares: Shares, above: float, at_most: int) -> tuple[str, ...]:
     ranked = [name for name in order if name != UNCLEAR]
     kept = [name for i, name in enumerate(ranked) if i == 0 or shares[LABELS.index(name)] >= above]
     return tuple(kept[:at_most])
+
+
+def reported(
+    shares: Shares, alone: Mapping[str, Shares], above: float, at_most: int, sure: float
+) -> tuple[str, ...]:
+    """Return `chosen` labels, and the feelings that a modality alone is `sure` of, the likeliest first.
+
+    A face and a voice that differ are then both reported; a modality that shows nothing adds nothing.
+    """
+    kept = list(chosen(shares, above, at_most))
+    if kept == [UNCLEAR]:
+        return (UNCLEAR,)
+    for own in alone.values():
+        label = LABELS[int(own.argmax())]
+        if own.max() >= sure and label not in (*QUIET, UNCLEAR, *kept):
+            kept.append(label)
+    kept.sort(key=lambda name: -shares[LABELS.index(name)])
+    return tuple(kept[:at_most])

@@ -15,8 +15,9 @@ from training.beliefs import QUIET, UNCLEAR
 from training.text import SENTIMENT
 
 LABELS_QUESTION = "What does the character feel?"
-# The runtime fills in the labels it has just read from the logits: the answer explains that very decision.
-EXPLAIN_QUESTION = "Why does the character feel {labels}?"
+# The runtime fills in the labels it has just read from the logits, and what it has read from each modality
+# alone: the answer explains that very decision, and need not guess whether the clues agree.
+EXPLAIN_QUESTION = "Why does the character feel {labels}? Alone: {alone}."
 SENTIMENT_QUESTION = "Is the sentiment positive, negative or neutral?"
 STATE_PREFIX = "The character's emotional state is"
 SENTIMENT_PREFIX = "The character's sentiment state is"
@@ -47,8 +48,9 @@ SPEECH_QUESTIONS = ("What does the person say?", "What are the words?", "Please 
 FACE_QUESTIONS = ("What does the face show?", "Describe the face.", "How does the person look?")
 VOICE_QUESTIONS = ("How does the voice sound?", "Describe the voice.", "What is the tone of voice?")
 
-# Below this confidence a clue is called hard to read, and is no party to a disagreement.
-_SURE = 0.4
+# Below this confidence a clue is called hard to read, and is no party to a disagreement, in the pack too.
+SURE = 0.4
+UNSURE = "unsure"
 
 # Facial actions usual for each expression (after the Facial Action Coding System): strong or usual first,
 # weak second.
@@ -196,12 +198,17 @@ class Facts:
 
     def __post_init__(self) -> None:
         for name, part in (("face", self.face), ("voice", self.voice), ("words", self.words)):
-            if part is not None and part.label != UNCLEAR and part.share >= _SURE:
+            if part is not None and part.label != UNCLEAR and part.share >= SURE:
                 self.seen[name] = part.label
 
     def about(self, labels: tuple[str, ...]) -> Facts:
         """Return the same clues with other labels to explain."""
         return replace(self, labels=labels)
+
+    def misread(self, name: str, label: str, share: float) -> Facts:
+        """Return the same clues with another label read from `name` (face, voice, words)."""
+        other = replace(getattr(self, name), label=label, share=share)
+        return replace(self, **{name: replace(other, extra=()) if name == "words" else other})
 
 
 def _listing(parts: list[str]) -> str:
@@ -223,7 +230,7 @@ def face_sentence(face: FaceFacts, rng: Random) -> str:
     """Describe the expression; the less it is believed, the weaker the wording."""
     if face.label == UNCLEAR:
         return _FACE_UNCLEAR
-    if face.share < _SURE:
+    if face.share < SURE:
         return f"The face is hard to read, perhaps {face.label}."
     strong, weak = _FACE[face.label]
     return f"The face {rng.choice(strong if face.share >= 0.67 else weak)}."
@@ -247,7 +254,7 @@ def voice_sentence(voice: VoiceFacts, rng: Random) -> str:
     if voice.label == UNCLEAR:
         return _VOICE_UNCLEAR
     adjectives, manner = _voice_details(voice.levels)
-    tone = f"sounds {rng.choice(_TONE[voice.label])}" if voice.share >= _SURE else "is hard to place"
+    tone = f"sounds {rng.choice(_TONE[voice.label])}" if voice.share >= SURE else "is hard to place"
     with_manner = f", with {' and '.join(manner)}" if manner else ""
     if not adjectives:
         return f"The voice {tone}{with_manner}."
@@ -259,8 +266,8 @@ def words_sentence(words: WordsFacts, rng: Random) -> str:
     """Quote the subtitle and say what the words suggest."""
     if words.label == UNCLEAR:
         return _WORDS_UNCLEAR
-    meaning = rng.choice(_MEANING[words.label]) if words.share >= _SURE else "leave the feeling open"
-    if words.share >= _SURE and words.extra and rng.random() < 0.6:
+    meaning = rng.choice(_MEANING[words.label]) if words.share >= SURE else "leave the feeling open"
+    if words.share >= SURE and words.extra and rng.random() < 0.6:
         meaning = rng.choice(("sound {}", "suggest that the person is {}")).format(words.extra[0])
     return f"The words {quoted(words.quote)} {meaning}."
 
@@ -286,9 +293,15 @@ def _contrast(facts: Facts, rng: Random) -> str:
     return rng.choice((f"While {first}, {second}.", f"{first[0].upper()}{first[1:]}, but {second}."))
 
 
-def explain_question(labels: tuple[str, ...]) -> str:
-    """Ask for the reasons of these labels, as the runtime does."""
-    return EXPLAIN_QUESTION.replace("{labels}", ", ".join(labels))
+def explain_question(facts: Facts) -> str:
+    """Ask for the reasons of the labels, telling what each modality shows alone, as the runtime does."""
+    alone = []
+    for name in ("face", "voice", "words"):
+        part = getattr(facts, name)
+        if part is not None:
+            alone.append(f"{name} {UNCLEAR if part.label == UNCLEAR else facts.seen.get(name, UNSURE)}")
+    filled = EXPLAIN_QUESTION.replace("{labels}", ", ".join(facts.labels))
+    return filled.replace("{alone}", ", ".join(alone))
 
 
 def explanation(facts: Facts, rng: Random) -> str:

@@ -7,7 +7,7 @@ its annotation: the language model can only be true to what reaches it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -26,6 +26,7 @@ from training.beliefs import (
     chosen,
     combine,
     from_evidence,
+    reported,
     unclear,
 )
 from training.text import CANDIDATES, Utterance
@@ -59,6 +60,8 @@ _NO_FACE, _NO_VOICE, _NO_WORDS = 0.06, 0.06, 0.01
 _EXPLAINED, _VOICE_EXPLAINED = 0.4, 0.75
 # Between two clips of one corpus, beliefs that are rare among training clips occur.
 _BLENDED = 0.4
+# So often is a modality read as something else than its encoder believes, or less surely.
+_MISREAD = 0.15
 _GIBBERISH = ("[inaudible]", "...", "mm", "uh", "[music]", "la la la", "xq zrt", "?", "eh eh", "[noise]")
 
 
@@ -181,9 +184,9 @@ class Sampler:
             subtitle, given["words"], extra = self._words(labels[2], subset == "w", rng)
             words = self._words_facts(subtitle, given["words"], extra, rng)
         shares = combine(given)
-        labels_told = chosen(shares, REPORT_ABOVE, AT_MOST)
+        labels_told = reported(shares, given, REPORT_ABOVE, AT_MOST, explain.SURE)
         facts = explain.Facts(labels_told, face, voice, words)
-        answers = _answers(facts, shares, subtitle, rng)
+        answers = _answers(facts, shares, given, subtitle, rng)
         return Example(vision, audio, subtitle, shares, facts, answers, tuple(labels))
 
     def _face(self, label: str, rng: Random) -> tuple[NDArray[np.float32], Shares]:
@@ -267,14 +270,31 @@ def _told(shares: Shares, labels: tuple[str, ...], rng: Random) -> tuple[str, ..
     return tuple(rng.sample(likely, rng.choice((1, 1, 2))))
 
 
-def _answers(facts: explain.Facts, shares: Shares, subtitle: str | None, rng: Random) -> tuple[Answer, ...]:
+def _read(facts: explain.Facts, given: Mapping[str, Shares], rng: Random) -> explain.Facts:
+    """Clues as the runtime may read them from each modality alone: at times not what its encoder believes.
+
+    The text then follows what it is told, not the embedding, so that both can't differ.
+    """
+    for name, shares in given.items():
+        if shares[-1] >= 0.5 or rng.random() > _MISREAD:
+            continue
+        likely = [LABELS[int(i)] for i in shares[:-1].argsort()[::-1]]
+        own = FACE_LABELS if name == "face" else VOICE_LABELS if name == "voice" else CANDIDATES
+        label = next(label for label in likely[rng.choice((0, 1)) :] if label in own)
+        facts = facts.misread(name, label, rng.uniform(0.25, 0.85))
+    return facts
+
+
+def _answers(
+    facts: explain.Facts, shares: Shares, given: Mapping[str, Shares], subtitle: str | None, rng: Random
+) -> tuple[Answer, ...]:
     """The label answer always; further answers by chance, since an explanation costs three times as many
     tokens.
     """
     answers = [Answer(explain.LABELS_QUESTION, explain.state_sentence(facts.labels), soft=True)]
     if rng.random() < (_EXPLAINED if facts.voice is None else _VOICE_EXPLAINED):
-        told = facts.about(_told(shares, facts.labels, rng))
-        answers.append(Answer(explain.explain_question(told.labels), explain.explanation(told, rng)))
+        told = _read(facts.about(_told(shares, facts.labels, rng)), given, rng)
+        answers.append(Answer(explain.explain_question(told), explain.explanation(told, rng)))
     chance = rng.random()
     if chance < 0.06:
         answers.append(Answer(explain.SENTIMENT_QUESTION, explain.sentiment_sentence(facts.labels[0])))

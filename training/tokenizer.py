@@ -24,6 +24,12 @@ from training.beliefs import LABELS
 from training.text import Utterance, load_text
 
 VOCABULARY = 6144
+_ASKED = explain.Facts(
+    ("sad",),
+    explain.FaceFacts("sad", 1.0),
+    explain.VoiceFacts("sad", 0.0, {}),
+    explain.WordsFacts("so", "sad", 0.0),
+)
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
@@ -60,7 +66,7 @@ def lines(utterances: list[Utterance], seed: int, grammar: int) -> Iterator[str]
         for word in utterance.extra:
             yield f" {explain.state_sentence((utterance.label, word))}"
     yield from _grammar_lines(rng, grammar)
-    for question in (explain.LABELS_QUESTION, explain.explain_question(("sad",)), explain.SENTIMENT_QUESTION):
+    for question in (explain.LABELS_QUESTION, explain.explain_question(_ASKED), explain.SENTIMENT_QUESTION):
         for _ in range(grammar // 4):
             yield from prompt.pieces(question)
 
