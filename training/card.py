@@ -169,6 +169,8 @@ def render(figures: Figures, split: str = "test", images: str | None = None) -> 
         tables.ablations(figures.get("ablations", {})),
         *(picture("ablations", "what leaving out a part costs") if figures.get("ablations") else ()),
         tables.voice_folds(figures.get("voice_folds", {})),
+        tables.voice_curves(figures.get("voice_curves", {})),
+        *(picture("voice-curves", "the same as bars") if figures.get("voice_curves") else ()),
         *(picture("training", "training curves") if images and _has_curves(figures) else ()),
         _LIMITS.format(split=split),
         tables.training_time(figures.get("training_seconds", {})),

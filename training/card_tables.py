@@ -361,3 +361,30 @@ def voice_folds(found: Figures) -> str:
         f"classes, no actor on both sides): UAR {estimate(found['uar'])}, accuracy "
         f"{estimate(found['accuracy'])}; UAR of each fold: {each}. Its weights are in no pack."
     )
+
+
+def voice_curves(found: Figures) -> str:
+    """What length, data, augmentation and size of the voice's network are worth within and across corpora."""
+    if not found:
+        return ""
+    within, across, variants = found["within"], found["across"], found["variants"]
+    rows = [
+        [
+            entry["words"],
+            f"{entry['clips']:,}",
+            f"{entry['weights']:,}",
+            estimate(entry["within"]),
+            estimate(entry["across"]),
+            estimate(entry["change"]) if "change" in entry else "",
+        ]
+        for entry in variants.values()
+    ]
+    return (
+        "One network of the voice, trained on RAVDESS alone and changed in one thing at a time: UAR on "
+        f"{within['speakers']} other actors ({within['items']:,} clips, {within['classes']} classes, "
+        f"intervals over clips) and on EmoSpeech, of which it heard nothing ({across['items']:,} clips of "
+        f"{across['speakers']} users, {across['classes']} classes, chance {1 / across['classes']:.2f}, "
+        "intervals over users). The change is that on EmoSpeech, paired. No test rows are among them, and "
+        "the weights are in no pack.\n\n"
+        + table(("network", "clips", "weights", "UAR within", "UAR across", "change across"), rows)
+    )

@@ -68,6 +68,7 @@ def draw_all(figures: Figures, split: str, folder: Path) -> list[Path]:
             "risk-coverage": (risk_coverage, part.get("recognise")),
             "modalities": (modalities, part.get("combine")),
             "ablations": (ablations, figures.get("ablations")),
+            "voice-curves": (ablations, voice_curves(figures.get("voice_curves", {}))),
             "training": (training, curves(figures)),
         }
         for name, (draw, given) in pictures.items():
@@ -264,6 +265,15 @@ def ablations(groups: Mapping[str, Mapping[str, Figures]]) -> Any:
             xlim=(0, 1.1 * max(found.get("interval_95", [0, found["value"]])[1] for _, found, _ in bars)),
         )
     return figure
+
+
+def voice_curves(found: Figures) -> dict[str, dict[str, Figures]]:
+    """The networks of `voice_curves` as groups of bars: UAR within their corpus, UAR across."""
+    sides = {"within": "RAVDESS, other actors: UAR", "across": "EmoSpeech, never heard: UAR"}
+    entries = found.get("variants", {}).values()
+    return {
+        title: {entry["words"]: entry[side] for entry in entries} for side, title in sides.items() if entries
+    }
 
 
 def curves(figures: Figures) -> dict[str, list[Figures]]:

@@ -12,6 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,17 @@ _BATCH, _PEAK_RATE, _DECAY, _STEPS_PER_EPOCH, _MEAN_DECAY = 32, 1.5e-3, 0.05, 60
 _SHARES = (("ravdess", 0.62), ("emospeech", 0.38))
 _PROSODY, _SMOOTHING = 0.3, 0.05
 _HOP = 160
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What training alters: the `waveform` (`alter`), the `spectrum` (throat, microphone and masks)."""
+
+    waveform: bool = True
+    spectrum: bool = True
+
+
+FULL = Augmentation()
 
 
 def windows(waveform: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -97,10 +109,10 @@ def targets(prosody: Prosody) -> NDArray[np.float32]:
 class VoiceTrainer:
     """Encoder, two linear heads, optimiser, the running mean of the weights, and their place in the plan."""
 
-    def __init__(self, seed: int, epochs: int) -> None:
+    def __init__(self, seed: int, epochs: int, augmentation: Augmentation = FULL, width: float = 1.0) -> None:
         torch.manual_seed(seed)
-        self.seed, self.random = seed, np.random.default_rng((seed, 0))
-        encoder = VoiceEncoder().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.seed, self.random, self.augmentation = seed, np.random.default_rng((seed, 0)), augmentation
+        encoder = VoiceEncoder(width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         heads = {"head": len(VOICE_CLASSES), "prosody": len(TARGETS)}
         self.parts = nn.ModuleDict(
             {"encoder": encoder, **{name: nn.Linear(EMBEDDING_DIM, size) for name, size in heads.items()}}
@@ -132,10 +144,11 @@ class VoiceTrainer:
         cuts = np.zeros((len(chosen), WINDOW_SAMPLES), np.float32)
         wanted = np.zeros((len(chosen), len(TARGETS)), np.float32)
         for row, clip in enumerate(chosen.tolist()):
-            speed = math.exp(self.random.uniform(-0.12, 0.12))
+            speed = math.exp(self.random.uniform(-0.12, 0.12)) if self.augmentation.waveform else 1.0
             need, whole = int(WINDOW_SAMPLES * speed) + 2, voices.waveforms[clip]
             start = int(self.random.integers(0, max(len(whole) - need, 0) + 1))
-            cut = alter(whole[start : start + need], speed, self.random)[:WINDOW_SAMPLES]
+            cut = np.asarray(whole[start : start + need], np.float32)
+            cut = (alter(cut, speed, self.random) if self.augmentation.waveform else cut)[:WINDOW_SAMPLES]
             # Pitch, pauses and pace are those of the clean voice: to be heard through the noise.
             measured = targets(summarise(tracks[clip].part(start // _HOP, (start + need) // _HOP - 3)))
             measured[0] += math.log2(speed) / 0.55
@@ -187,7 +200,8 @@ class VoiceTrainer:
         sound, wanted = self.batch(voices, tracks, chosen)
         with torch.no_grad():
             bands, extra, level = self.parts["encoder"].front(sound)
-            bands = _masked(_coloured(bands, self.random), self.random)
+            if self.augmentation.spectrum:
+                bands = _masked(_coloured(bands, self.random), self.random)
         embeddings = self.parts["encoder"].embed_features(bands, extra, level)
         # EmoSpeech knows four emotions only: among all eight, the network would learn the microphone.
         foreign = torch.from_numpy(voices.corpus[chosen] == "emospeech").unsqueeze(1)

@@ -154,26 +154,32 @@ class VoiceFrontEnd(nn.Module):
 
 
 class VoiceEncoder(nn.Module):
-    """Waveforms to embeddings: windows [n, 32000], 16 kHz mono, mean removed -> [n, 128], unit variance."""
+    """Waveforms to embeddings: windows [n, 32000], 16 kHz mono, mean removed -> [n, 128], unit variance.
+
+    `width` scales the channels, in steps of eight; the pack's networks have 1.
+    """
 
     thresholds: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
+        first, second, third, last, pitch, joint = (
+            8 * max(1, math.floor(count * width / 8 + 0.5)) for count in (16, 24, 48, 96, 64, 192)
+        )
         self.front = VoiceFrontEnd()
         self.register_buffer("thresholds", torch.linspace(-1.8, 1.5, _LEVEL_STEPS), persistent=False)
         self.body = nn.Sequential(
-            ConvNorm(2, 16, 5, 2),
+            ConvNorm(2, first, 5, 2),
             nn.ReLU(),
-            Residual(16, 24, 2),
-            Residual(24, 48, 2),
-            Residual(48, 96, (2, 1)),
+            Residual(first, second, 2),
+            Residual(second, third, 2),
+            Residual(third, last, (2, 1)),
         )
-        self.prosody = nn.Sequential(TimeNorm(_LAGS + 1, 64, 5, 2), TimeNorm(64, 64, 7, 4))
-        self.join = nn.Sequential(TimeNorm(96 * 4 + 64, 192, 3), TimeNorm(192, 192, 3))
-        self.attention = nn.Conv1d(192, 1, 1)
+        self.prosody = nn.Sequential(TimeNorm(_LAGS + 1, pitch, 5, 2), TimeNorm(pitch, pitch, 7, 4))
+        self.join = nn.Sequential(TimeNorm(last * 4 + pitch, joint, 3), TimeNorm(joint, joint, 3))
+        self.attention = nn.Conv1d(joint, 1, 1)
         self.dropout = nn.Dropout(0.1)
-        self.project = nn.Linear(192 * 3 + _LEVEL_STEPS, EMBEDDING_DIM)
+        self.project = nn.Linear(joint * 3 + _LEVEL_STEPS, EMBEDDING_DIM)
         self.norm = nn.LayerNorm(EMBEDDING_DIM, elementwise_affine=False)
 
     def forward(self, windows: Tensor) -> Tensor:
