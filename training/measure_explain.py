@@ -16,7 +16,7 @@ from emer_edge.evaluate.faithfulness_rates import faithfulness
 from emer_edge.results import ClueModality
 from training.measure_pairs import SUBSETS, Pair
 
-_GIVEN: dict[str, ClueModality] = {"f": "face", "v": "voice", "w": "words"}
+_GIVEN: dict[str, ClueModality] = {"vision": "face", "audio": "voice", "subtitle": "words"}
 # A text that was cut says less than it would have.
 _WHOLE = "stop"
 
@@ -24,17 +24,16 @@ _WHOLE = "stop"
 def checked(pair: Pair, answer: Mapping[str, Any], clip: str) -> Checked:
     """Check one explanation; the voice is measured on the waveform that was heard.
 
-    Answers that were kept from before the labels of each modality alone were asked for have no `alone`: what
-    they say about agreement counts as stated and, unless it contradicts itself, not as checked.
+    A modality that the runtime left out, since nothing can be read from it, counts as not given.
     """
     scores = answer["scores"]
     evidence = Evidence(
-        given=frozenset(_GIVEN[letter] for letter in pair.subset),
+        given=frozenset(_GIVEN[name] for name in answer["used"]),
         subtitle=pair.words if "w" in pair.subset else None,
         voice=pair.voice.astype(np.float32) if "v" in pair.subset else None,
         labels=tuple(sorted(scores, key=lambda label: -scores[label])),
         scores=scores,
-        alone=answer.get("alone", {}),
+        alone=answer["alone"],
     )
     return check_answer(answer["text"], evidence, clip)
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emer_edge.results import Modality, Reasoning
 from emer_edge.senses import Rows as Embeddings
 from training.beliefs import UNCLEAR
 from training.measure_data import Rows
@@ -32,6 +33,8 @@ DISTURBED = {
     "w+f~": ("w", "the face is noise"),
 }
 PAIR_LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
+_LETTERS: dict[str, Modality] = {"f": "vision", "v": "audio", "w": "subtitle"}
+_NAMES = {"vision": "face", "audio": "voice", "subtitle": "words"}
 _AGREE_SHARE = 0.65
 _NOISE_SECONDS, _SAMPLE_RATE = 3.0, 16_000
 # As loud as ordinary speech, so that loudness does not give it away.
@@ -140,28 +143,21 @@ def combine_step(gauge: Gauge, pair: Pair) -> dict[str, Any]:
 def explain_step(gauge: Gauge, pair: Pair) -> dict[str, Any]:
     """Ask for the reasoning of one example, and where it has several modalities for the label of each alone.
 
-    The labels of the answer come from the answer itself. `alone` is the surest label by modality, read
-    without generating text; of a voice that the runtime calls silent nothing can be read.
+    The labels of the answer come from the answer itself, and so does `alone`: the label that each modality
+    shows by itself, unclear where the runtime was not sure of it or called a voice silent.
     """
     vision = gauge.see(pair.face) if "f" in pair.subset else None
     audio = gauge.hear(pair.voice) if "v" in pair.subset else None
     words = pair.words if "w" in pair.subset else None
-    alone: dict[str, str] = {}
-    if len(pair.subset) > 1:
-        if vision is not None:
-            alone["face"] = _surest(gauge.scores(vision, None, None))
-        if "v" in pair.subset:
-            alone["voice"] = UNCLEAR if audio is None else _surest(gauge.scores(None, audio, None))
-        if words:
-            alone["words"] = _surest(gauge.scores(None, None, words))
-    return {**_reasoning(gauge, vision, audio, words), "alone": alone}
-
-
-def _reasoning(
-    gauge: Gauge, vision: Embeddings | None, audio: Embeddings | None, words: str | None
-) -> dict[str, Any]:
     answer = gauge.explain(vision, audio, words)
+    alone = {_NAMES[name]: UNCLEAR for letter, name in _LETTERS.items() if letter in pair.subset}
+    alone |= {_NAMES[one.modality]: one.label for one in answer.alone if one.sure}
+    return {**_told(answer), "alone": alone if len(answer.alone) > 1 else {}}
+
+
+def _told(answer: Reasoning) -> dict[str, Any]:
     return {
+        "used": list(answer.used.modalities),
         "text": answer.text,
         "finish": answer.finish,
         "scores": _short(answer.scores),
@@ -174,11 +170,7 @@ def disagree_step(gauge: Gauge, pair: Pair) -> dict[str, Any]:
     """Ask for the reasoning of a disagreeing face and voice, and what each of them shows alone."""
     vision, audio = gauge.see(pair.face), gauge.hear(pair.voice)
     alone = [gauge.scores(vision, None, None), gauge.scores(None, audio, None)]
-    return {**_reasoning(gauge, vision, audio, None), "alone": [_short(scores) for scores in alone]}
-
-
-def _surest(scores: dict[str, float]) -> str:
-    return max(scores, key=scores.__getitem__)
+    return {**_told(gauge.explain(vision, audio, None)), "alone": [_short(scores) for scores in alone]}
 
 
 def _short(scores: dict[str, float]) -> dict[str, float]:

@@ -95,8 +95,7 @@ def _tell_alone(manifest: Manifest, alone: Sequence[Alone]) -> str:
     if rule is None:
         return ""
     shown = [
-        one.label if one.confidence >= rule.sure or one.label == manifest.labels.when_unclear else rule.unsure
-        for one in alone
+        one.label if one.sure or one.label == manifest.labels.when_unclear else rule.unsure for one in alone
     ]
     return ", ".join(f"{rule.names[one.modality]} {what}" for one, what in zip(alone, shown, strict=True))
 
@@ -163,8 +162,7 @@ def choose_emotions(
     if ranked and ranked[0] == rule.when_unclear:
         ranked, named, alone = ranked[:1], [label for label in named if label == rule.when_unclear], ()
     ranked = [label for i, label in enumerate(ranked) if i == 0 or label != rule.when_unclear]
-    sure = {one.label for one in alone if rule.alone is not None and one.confidence >= rule.alone.sure}
-    sure -= set(rule.alone.quiet) if rule.alone is not None else set()
+    sure = {one.label for one in alone if one.sure} - set(rule.alone.quiet if rule.alone else ())
     chosen = [
         label
         for i, label in enumerate(ranked)

@@ -15,6 +15,7 @@ from emer_edge.answers import plain, tell_labels, words_of_question
 from emer_edge.llm.context import Branch, ClipContext
 from emer_edge.llm.labels import score_labels
 from emer_edge.llm.prompt import Prompt, Segments, build_prompt, layout
+from emer_edge.packs.records import AloneSpec
 from emer_edge.results import Alone, Modality
 from emer_edge.senses import Rows
 from emer_edge.session import Session
@@ -51,7 +52,7 @@ def open_clip(
     """
     labels, llm = session.manifest.labels, session.llm
     if labels.alone is not None and not perception.alone:
-        _read_alone(session, perception, beside, cancel)
+        _read_alone(session, labels.alone, perception, beside, cancel)
     asking = _label_prompt(session, perception, set(perception.used.modalities))
     label_tail = _rows(session, perception, asking.tail, not asking.prefix)
     prefix = _rows(session, perception, asking.prefix, True) if asking.prefix else label_tail[:0]
@@ -62,7 +63,7 @@ def open_clip(
     perception.scores = _scores(session, labels_branch, cancel)
     labels_branch.drop()
     if labels.alone is not None and not perception.alone:
-        perception.alone = _best(perception.used.modalities, [perception.scores])
+        perception.alone = _best(labels.alone, perception.used.modalities, [perception.scores])
     if branches:
         return context, branches[0]
     return context, context.ask(question_rows(session, perception, question, words), cancel=cancel)
@@ -75,7 +76,9 @@ def question_rows(session: Session, perception: Perception, question: str, words
     return _rows(session, perception, prompt.tail, not prompt.prefix)
 
 
-def _read_alone(session: Session, perception: Perception, beside: bool, cancel: CancelToken | None) -> None:
+def _read_alone(
+    session: Session, rule: AloneSpec, perception: Perception, beside: bool, cancel: CancelToken | None
+) -> None:
     """Read each modality of a clip as if nothing else had been given, and leave out what says nothing so.
 
     One modality alone is read by the clip's own prompt; with none that says anything, all of them stay.
@@ -92,20 +95,21 @@ def _read_alone(session: Session, perception: Perception, beside: bool, cancel: 
     finally:
         for branch in context.branches:
             branch.drop()
-    perception.alone = _best(names, scores)
+    perception.alone = _best(rule, names, scores)
     unclear = session.manifest.labels.when_unclear
     clear = tuple(one.modality for one in perception.alone if one.label != unclear)
     if clear and len(clear) < len(names):
-        rule = session.manifest.labels.alone
-        left_out = (rule.names[name] for name in names if rule and name not in clear)
+        left_out = (rule.names[name] for name in names if name not in clear)
         missing = (f"the {name} can not be read and was left out" for name in left_out)
         used = perception.used
         perception.used = replace(used, modalities=clear, missing=(*used.missing, *missing))
 
 
-def _best(names: Iterable[Modality], scores: Iterable[dict[str, float]]) -> tuple[Alone, ...]:
+def _best(
+    rule: AloneSpec, names: Iterable[Modality], scores: Iterable[dict[str, float]]
+) -> tuple[Alone, ...]:
     best = [(name, max(own, key=own.__getitem__), own) for name, own in zip(names, scores, strict=True)]
-    return tuple(Alone(name, label, own[label]) for name, label, own in best)
+    return tuple(Alone(name, label, own[label], own[label] >= rule.sure) for name, label, own in best)
 
 
 def _scores(session: Session, branch: Branch, cancel: CancelToken | None) -> dict[str, float]:

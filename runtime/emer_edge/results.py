@@ -108,6 +108,8 @@ class Alone:
     label: str
     confidence: float
     """0..1 over the candidate labels, read from the logits."""
+    sure: bool
+    """Whether that is as much as the pack asks for, before it tells it and counts it as a label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,12 @@ class Reasoning:
             "scores": {label: round(p, 6) for label, p in self.scores.items()},
             "sentiment": {name: round(p, 6) for name, p in self.sentiment.items()},
             "alone": [
-                {"modality": a.modality, "label": a.label, "confidence": round(a.confidence, 6)}
+                {
+                    "modality": a.modality,
+                    "label": a.label,
+                    "confidence": round(a.confidence, 6),
+                    "sure": a.sure,
+                }
                 for a in self.alone
             ],
             "clues": [{"modality": c.modality, "text": c.text} for c in self.clues],

@@ -79,7 +79,11 @@ def alone(manifest: Manifest) -> Manifest:
     )
 
 
-ALONE = (Alone("vision", "happy", 0.8), Alone("audio", "surprised", 0.41), Alone("subtitle", "angry", 0.39))
+ALONE = (
+    Alone("vision", "happy", 0.8, True),
+    Alone("audio", "surprised", 0.41, True),
+    Alone("subtitle", "angry", 0.39, False),
+)
 
 
 def test_a_feeling_that_a_modality_alone_is_sure_of_is_reported(alone: Manifest) -> None:
@@ -88,7 +92,9 @@ def test_a_feeling_that_a_modality_alone_is_sure_of_is_reported(alone: Manifest)
     assert [e.label for e in choose_emotions(alone, few, ())] == ["happy"]
     # The surest stay where there are more than are reported, and what shows nothing adds nothing.
     assert [e.label for e in choose_emotions(alone, SCORES, (), ALONE)] == ["happy", "sad", "angry"]
-    assert [e.label for e in choose_emotions(alone, few, (), (Alone("vision", "neutral", 0.9),))] == ["happy"]
+    assert [e.label for e in choose_emotions(alone, few, (), (Alone("vision", "neutral", 0.9, True),))] == [
+        "happy"
+    ]
 
 
 def test_unclear_stands_alone_whatever_a_modality_shows(alone: Manifest) -> None:
@@ -98,7 +104,7 @@ def test_unclear_stands_alone_whatever_a_modality_shows(alone: Manifest) -> None
 
 def test_a_question_tells_what_each_modality_shows_alone(alone: Manifest) -> None:
     words = words_of_question(alone, "explain", Limits())
-    unread = (*ALONE[:2], Alone("subtitle", "worried", 0.2))
+    unread = (*ALONE[:2], Alone("subtitle", "worried", 0.2, False))
     assert tell_labels(alone, "explain", words, SCORES, unread) == (
         "Why happy, sad, angry? Alone: face happy, voice surprised, words worried."
     )

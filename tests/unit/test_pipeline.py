@@ -19,6 +19,8 @@ import emer_edge as ee
 import emer_edge.prompting
 from emer_edge.errors import Cancelled, InputError, LimitError, MediaError
 from emer_edge.llm.gguf import Llm
+from emer_edge.llm.labels import score_labels
+from emer_edge.llm.prompt import build_prompt
 from tests.data.make_pack import make_stub_pack, write_manifest
 
 SCHEMA = Path(ee.__file__).parent / "schemas" / "reasoning.schema.json"
@@ -52,7 +54,7 @@ def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ee.Reasoner]:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The words of every question that is laid into a prompt."""
     words: list[str] = []
-    build = emer_edge.prompting.build_prompt
+    build = build_prompt
 
     def noted(*arguments: Any) -> Any:
         words.append(arguments[3])
@@ -227,7 +229,7 @@ def test_a_stop_between_labels_and_question_does_not_spoil_the_next(
     telling: ee.Reasoner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     perception, token = telling.perceive(_clip()), ee.CancelToken()
-    score = emer_edge.prompting.score_labels
+    score = score_labels
 
     def scored(*arguments: Any, **named: Any) -> dict[str, float]:
         scores = score(*arguments, **named)

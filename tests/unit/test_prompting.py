@@ -13,6 +13,8 @@ import pytest
 
 import emer_edge as ee
 import emer_edge.prompting
+from emer_edge.llm.labels import score_labels
+from emer_edge.llm.prompt import build_prompt
 from tests.data.make_pack import make_stub_pack, write_manifest
 
 LABELS_ONLY = ee.Options(max_tokens=0)
@@ -41,7 +43,7 @@ def reasoner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ee.Reasoner]:
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
     """Have the next readings of labels come out as these, in the order in which they are taken."""
-    score = emer_edge.prompting.score_labels
+    score = score_labels
 
     def rigged(labels: list[str]) -> None:
         left = iter(labels)
@@ -60,7 +62,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], str]]:
     """What every prompt is built of: modalities and question."""
     found: list[tuple[set[str], str]] = []
-    build = emer_edge.prompting.build_prompt
+    build = build_prompt
 
     def noted(template: Any, present: Any, subtitle: str, question: str, tokenize: Any) -> Any:
         found.append((set(present), question))
@@ -93,6 +95,7 @@ def test_each_modality_is_read_as_if_nothing_else_were_given(reasoner: ee.Reason
         scores = reasoner.infer(_only(one.modality), options=LABELS_ONLY).scores
         assert one.label == max(scores, key=scores.__getitem__)
         assert one.confidence == pytest.approx(scores[one.label], abs=1e-3)
+        assert one.sure == (one.confidence >= 0.4)
     assert out.to_dict()["alone"][1]["modality"] == "audio"
 
 

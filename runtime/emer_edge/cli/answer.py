@@ -132,6 +132,8 @@ class Answer:
         else:
             self._put_title()
         put(self._labels(reasoning.emotions))
+        if len(reasoning.alone) > 1:
+            put(f"alone: {', '.join(records.alone_lines(reasoning))}\n")
         if self._title:
             put("\n")
 

@@ -19,7 +19,7 @@ from emer_edge.errors import InputError
 from emer_edge.evaluate import prosody
 from emer_edge.evaluate.agreement import Claim, read_agreement
 from emer_edge.evaluate.agreement_check import judge
-from emer_edge.evaluate.agreement_words import adjective
+from emer_edge.evaluate.agreement_words import UNCLEAR, adjective
 from emer_edge.evaluate.clue_words import LEVELS, Quantity
 from emer_edge.evaluate.mentions import MODALITIES, mentions, quotations, stands_in
 from emer_edge.evaluate.prosody import Prosody
@@ -100,7 +100,10 @@ class Evidence:
         waveform: Waveform | NDArray[np.floating] | None = None,
         alone: Mapping[ClueModality, str] | None = None,
     ) -> Evidence:
-        """What the runtime says it has used for `reasoning`; sound and `alone` are the caller's to bring."""
+        """What the runtime says it has used for `reasoning`; sound is the caller's to bring.
+
+        So is `alone`, unless the pack has each modality read by itself; what it was unsure of is unclear.
+        """
         read = [emotion for emotion in reasoning.emotions if emotion.confidence is not None]
         read.sort(key=lambda emotion: -(emotion.confidence or 0.0))
         return cls(
@@ -109,7 +112,7 @@ class Evidence:
             voice=waveform,
             labels=tuple(emotion.label for emotion in read),
             scores=reasoning.scores,
-            alone=alone or {},
+            alone=alone if alone is not None else _alone(reasoning),
         )
 
     @property
@@ -118,6 +121,10 @@ class Evidence:
         if isinstance(self.voice, Prosody):
             return prosody.levels(self.voice)
         return dict(self.voice) if isinstance(self.voice, Mapping) else {}
+
+
+def _alone(reasoning: Reasoning) -> dict[ClueModality, str]:
+    return {_GIVEN[one.modality]: one.label if one.sure else UNCLEAR for one in reasoning.alone}
 
 
 @dataclass(frozen=True)

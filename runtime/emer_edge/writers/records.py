@@ -44,6 +44,8 @@ def to_text(reasoning: Reasoning, *, timings: bool = False) -> str:
         lines += [reasoning.text, ""]
     lines += ["Emotions"]
     lines += [f"  {label_line(emotion)}" for emotion in reasoning.emotions] or ["  none above the threshold"]
+    if len(reasoning.alone) > 1:
+        lines += ["", "Alone", *(f"  {line}" for line in alone_lines(reasoning))]
     if reasoning.clues:
         lines += ["", "Clues", *(f"  {clue.modality}: {clue.text}" for clue in reasoning.clues)]
     lines += ["", f"Question  {reasoning.question}"]
@@ -62,6 +64,11 @@ def label_line(emotion: Emotion) -> str:
     if emotion.confidence is None:
         return emotion.label
     return f"{emotion.label} {emotion.confidence:.0%}".replace("%", " %")
+
+
+def alone_lines(reasoning: Reasoning) -> list[str]:
+    """What each modality shows by itself, a line each: `vision happy 81 %`."""
+    return [f"{a.modality} {a.label} {a.confidence:.0%}".replace("%", " %") for a in reasoning.alone]
 
 
 def timing_lines(reasoning: Reasoning) -> list[str]:

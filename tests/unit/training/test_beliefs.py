@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.beliefs import LABELS, Shares, chosen, combine, from_evidence, unclear
+from training.beliefs import LABELS, Shares, chosen, combine, from_evidence, reported, unclear
 
 
 def _belief(label: str, share: float) -> Shares:
@@ -44,6 +44,17 @@ def test_what_can_not_be_read_changes_nothing_and_nothing_is_unclear() -> None:
     assert np.allclose(combine({"face": face, "voice": unclear()}), combine({"face": face}))
     assert chosen(combine({"voice": unclear()}), 0.2, 3) == ("unclear",)
     assert chosen(combine({}), 0.2, 3) == ("unclear",)
+
+
+def test_what_a_modality_alone_is_sure_of_is_reported_as_the_runtime_does() -> None:
+    shares = np.zeros(len(LABELS), np.float32)
+    for label, share in (("neutral", 0.7), ("sad", 0.15), ("happy", 0.1), ("calm", 0.05)):
+        shares[LABELS.index(label)] = share
+    alone = {"face": _belief("neutral", 0.9), "voice": _belief("sad", 0.5), "words": _belief("happy", 0.39)}
+    assert reported(shares, alone, 0.2, 3, 0.4) == ("neutral", "sad")
+    assert reported(shares, {"voice": _belief("calm", 0.9)}, 0.2, 3, 0.4) == ("neutral",)
+    assert reported(shares, {**alone, "words": _belief("happy", 0.8)}, 0.2, 2, 0.4) == ("neutral", "sad")
+    assert reported(unclear(), alone, 0.2, 3, 0.4) == ("unclear",)
 
 
 def test_every_combination_is_a_distribution() -> None:

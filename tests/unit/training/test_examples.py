@@ -80,6 +80,7 @@ _NAMES = {
     "voice": r"\b(voice|pitch|pace)\b",
     "words": r"\bwords\b",
 }
+_SIDE = re.compile(r"the (face|voice|words) (?:looks|sounds?) (\w+)[,.]")
 _QUOTE = re.compile(r'"\.\.\. (.*?) \.\.\."')
 
 
@@ -107,8 +108,30 @@ def test_an_explanation_is_asked_for_by_the_labels_it_concludes_with(examples: l
     asked = [a for e in examples for a in e.answers if a.question.startswith("Why does the character feel ")]
     assert len(asked) > 100
     for answer in asked:
-        labels = answer.question.removeprefix("Why does the character feel ").removesuffix("?")
+        labels = answer.question.removeprefix("Why does the character feel ").partition("? Alone: ")[0]
         assert answer.answer.endswith(f"the character's emotional state is {labels}.")
+
+
+def test_an_explanation_follows_what_it_is_told_of_each_modality(examples: list[Example]) -> None:
+    compared, misread = 0, 0
+    for example in examples:
+        for answer in example.answers:
+            told = re.search(r"\? Alone: (.*)\.$", answer.question)
+            if told is None:
+                continue
+            alone = dict(part.rsplit(" ", 1) for part in told[1].split(", "))
+            given = {"face": example.vision, "voice": example.audio, "words": example.subtitle}
+            assert set(alone) == {name for name, part in given.items() if part is not None}
+            sure = {name: label for name, label in alone.items() if label not in (UNCLEAR, explain.UNSURE)}
+            misread += sum(example.facts.seen.get(name) != label for name, label in sure.items())
+            text = _QUOTE.sub("", answer.answer)
+            if len(sure) > 1:
+                compared += 1
+                assert ("The clues agree." in text) == (len(set(sure.values())) == 1), (answer, text)
+            for name, label in _SIDE.findall(text.lower()):
+                assert label not in LABELS or sure[name] == label, answer
+    assert compared > 30
+    assert misread > 10, "what is told decides, also where it is not what the encoder believes"
 
 
 def test_every_subset_of_modalities_is_drawn(examples: list[Example]) -> None:
