@@ -24,6 +24,8 @@ _WHAT = """\
 A small model of the AffectGPT family, trained from scratch. In go {frames} aligned faces
 ({width} x {height}, grey content), {windows} windows of {window_seconds} s of voice and a subtitle; out come
 candidate emotions with confidences, open labels and a short explanation. English.
+The runtime also reads each modality by itself: what says nothing is left out, a feeling that one of them is
+sure of is reported beside the others, and the explanation is told what each shows.
 
 {measured}
 
@@ -46,10 +48,10 @@ hand, so clips are synthetic pairs: a face, a voice and a line of different peop
 different labels, or with parts missing. What the model learnt about weighing one modality against another
 comes from a rule in the recipe, not from people.
 
-Explanations come from a template grammar. What they state is of three kinds: voice levels (pitch, melody,
+Explanations come from a template grammar. What they state is of four kinds: voice levels (pitch, melody,
 loudness, pace, pauses) are learnt from measurements of the waveform; quotes are words of the subtitle;
-facial movements ("raised brows") are the ones usual for the expression the model sees and are **not**
-measured.
+whether clues agree follows what each modality shows by itself; facial movements ("raised brows") are the
+ones usual for the expression the model sees and are **not** measured.
 """
 
 _HOW = """\

@@ -112,7 +112,7 @@ class Evidence:
             voice=waveform,
             labels=tuple(emotion.label for emotion in read),
             scores=reasoning.scores,
-            alone=alone if alone is not None else _alone(reasoning),
+            alone=alone if alone is not None else shown_alone(reasoning),
         )
 
     @property
@@ -123,7 +123,8 @@ class Evidence:
         return dict(self.voice) if isinstance(self.voice, Mapping) else {}
 
 
-def _alone(reasoning: Reasoning) -> dict[ClueModality, str]:
+def shown_alone(reasoning: Reasoning) -> dict[ClueModality, str]:
+    """The label of each modality by itself, where the pack has it read; unclear where that is not sure."""
     return {_GIVEN[one.modality]: one.label if one.sure else UNCLEAR for one in reasoning.alone}
 
 

@@ -177,6 +177,7 @@ def _checked(rows: tuple[Row, ...], outputs: tuple[Output, ...]) -> dict[str, Ch
             voice=output.voice,
             labels=tuple(label for label in output.labels if label in output.scores),
             scores=output.scores,
+            alone=output.alone,
         )
         done[row.id] = check_answer(output.text, evidence, row.id)
     return done

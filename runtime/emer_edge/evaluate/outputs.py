@@ -13,8 +13,10 @@ from types import MappingProxyType
 from typing import Any
 
 from emer_edge.errors import EmerError, InputError
+from emer_edge.evaluate.faithfulness import shown_alone
+from emer_edge.evaluate.mentions import MODALITIES
 from emer_edge.evaluate.prosody import Prosody
-from emer_edge.results import Reasoning
+from emer_edge.results import ClueModality, Reasoning
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Output:
         subtitle: the words that reached the model.
         missing: one sentence for each thing that could not be used.
         voice: how the sound was measured, where there was any and the text may speak of it.
+        alone: the label that face, voice and words show by themselves, where the pack has it read.
         error: what, why, todo and kind of a failure; None for an answer.
     """
 
@@ -43,6 +46,7 @@ class Output:
     subtitle: str = ""
     missing: tuple[str, ...] = ()
     voice: Prosody | None = None
+    alone: Mapping[ClueModality, str] = field(default_factory=lambda: MappingProxyType({}))
     error: Mapping[str, Any] | None = None
 
     @property
@@ -65,6 +69,7 @@ class Output:
             subtitle=reasoning.used.subtitle,
             missing=tuple(reasoning.used.missing),
             voice=voice,
+            alone=shown_alone(reasoning),
         )
 
     @classmethod
@@ -92,6 +97,8 @@ class Output:
                 "missing": list(self.missing),
                 "voice": None if self.voice is None else [round(value, 6) for value in astuple(self.voice)],
             }
+            if self.alone:
+                record["alone"] = dict(self.alone)
         try:
             return (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")
         except ValueError as error:
@@ -118,6 +125,7 @@ class Output:
                 subtitle=_text(record["subtitle"]),
                 missing=tuple(_text(sentence) for sentence in record["missing"]),
                 voice=None if voice is None else _voice(voice),
+                alone=_alone(record.get("alone", {})),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError("A stored output can't be read.", f"{type(error).__name__}: {error}") from error
@@ -127,6 +135,12 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.40} is no text")
     return value
+
+
+def _alone(labels: Mapping[str, object]) -> dict[ClueModality, str]:
+    if not set(labels) <= set(MODALITIES):
+        raise ValueError(f"{', '.join(labels)} are not all modalities")
+    return {name: _text(labels[name]) for name in MODALITIES if name in labels}
 
 
 def _voice(values: list[Any]) -> Prosody:

@@ -17,7 +17,7 @@ from emer_edge.evaluate.faithfulness import MEASUREMENT_ERROR, Checked, Evidence
 from emer_edge.evaluate.faithfulness_rates import RATES, faithfulness
 from emer_edge.evaluate.prosody import Prosody, levels, measure
 from emer_edge.evaluate.scores import Resampling
-from emer_edge.results import Emotion, Reasoning, Timings, Used, Waveform
+from emer_edge.results import Alone, Emotion, Reasoning, Timings, Used, Waveform
 
 LEVELS = {"pitch": "low", "movement": "flat", "loudness": "quiet", "pace": "slow", "pauses": "many"}
 ALL = frozenset({"face", "voice", "words"})
@@ -232,6 +232,33 @@ def test_evidence_of_an_answer_of_the_runtime():
     assert evidence.subtitle == "Hello."
     assert evidence.labels == ("happy", "calm")
     assert isinstance(evidence.voice, Prosody)
+    assert evidence.alone == {}
+
+
+def test_what_the_runtime_read_of_each_modality_is_evidence():
+    reasoning = Reasoning(
+        clip="a",
+        question="",
+        text="The clues agree.",
+        emotions=(Emotion("sad", 0.6),),
+        clues=(),
+        used=Used(modalities=("vision", "audio", "subtitle"), subtitle="Hello."),
+        timings=Timings(),
+        scores={"sad": 0.6, "happy": 0.3},
+        alone=(
+            Alone("vision", "sad", 0.8, True),
+            Alone("audio", "happy", 0.5, True),
+            Alone("subtitle", "angry", 0.3, False),
+        ),
+    )
+    evidence = Evidence.of(reasoning)
+    assert evidence.alone == {"face": "sad", "voice": "happy", "words": "unclear"}
+    found = checks(reasoning.text, evidence, "agreement")
+    assert [check.verdict for check in found] == ["wrong"]
+    same = replace(reasoning, alone=(reasoning.alone[0], Alone("audio", "sad", 0.5, True)))
+    both = replace(Evidence.of(same), given=frozenset({"face", "voice"}))
+    assert [check.verdict for check in checks(reasoning.text, both, "agreement")] == ["right"]
+    assert Evidence.of(reasoning, alone={"face": "sad"}).alone == {"face": "sad"}
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,11 @@ def test_an_output_survives_its_line() -> None:
     again = Output.from_dict(json.loads(output.to_line()))
     assert again.to_line() == output.to_line()
     assert again.text == output.text
+    assert again.alone == {}, "of a pack that has no modality read by itself, or an older run"
+    alone = replace(output, alone={"face": "sad", "voice": "unclear"})
+    assert Output.from_dict(json.loads(alone.to_line())).alone == {"face": "sad", "voice": "unclear"}
+    with pytest.raises(InputError):
+        Output.from_dict(json.loads(replace(output, alone={"smell": "sad"}).to_line()))
     failure = Output.failure("b", LimitError("Too long.", "2 > 1", "Cut it."))
     assert Output.from_dict(json.loads(failure.to_line())) == failure
     assert Output("c", text="half \ud800").to_line().decode()
