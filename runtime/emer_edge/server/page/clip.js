@@ -1,6 +1,6 @@
 // A clip: chosen or dropped, asked about, played, and shown moment by moment.
 
-import { $, notice, told } from "/page/dom.js";
+import { $, notice, percent, told } from "/page/dom.js";
 import { addText, clearResults, setText, showAffect, showClues, showEmotions, showFacts, showStage } from "/page/results.js";
 import { events, request } from "/page/server.js";
 import { ClipTimeline } from "/page/timeline.js";
@@ -146,9 +146,12 @@ function finish(event) {
   const { used } = reasoning;
   const senses = { vision: `${used.faces || used.frames} pictures`, audio: `${used.audio_seconds.toFixed(1)} s of sound`, subtitle: "the words" };
   const facts = [`Rests on ${used.modalities.map((name) => senses[name]).join(", ")}.`];
+  if (reasoning.alone.length > 1) facts.push(`By itself: ${reasoning.alone.map(shows).join(", ")}.`);
   if (used.missing.length) facts.push(`Missing: ${used.missing.join("; ")}.`);
   showFacts(facts.join(" "));
 }
+
+const shows = (one) => `${{ vision: "the face", audio: "the voice", subtitle: "the words" }[one.modality]} ${one.label} ${percent(one.confidence)}`;
 
 /** The cues as captions of the player. */
 function caption(cues) {
