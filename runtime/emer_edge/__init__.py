@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from emer_edge.reasoner import Reasoner as Reasoner
     from emer_edge.reasoner import load as load
     from emer_edge.reasoner import probe as probe
+    from emer_edge.results import Alone as Alone
     from emer_edge.results import Clip as Clip
     from emer_edge.results import Clue as Clue
     from emer_edge.results import Cue as Cue
@@ -42,6 +43,7 @@ _HOMES = {
     "load": "reasoner",
     "probe": "reasoner",
     "Clip": "results",
+    "Alone": "results",
     "Clue": "results",
     "Cue": "results",
     "Emotion": "results",
