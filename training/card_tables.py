@@ -351,12 +351,16 @@ def ablations(groups: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def voice_folds(found: Figures) -> str:
-    """The grouped cross-validation of one network of the voice."""
+    """The grouped cross-validation of the networks of the voice."""
     if not found:
         return ""
     each = ", ".join(number(value) for value in found["uar_each_fold"])
+    count = found["networks"]
+    heard = (
+        "One network of the voice alone" if count == 1 else f"{count} networks of the voice, heard together,"
+    )
     return (
-        f"One network of the voice alone, of {found['epochs']} epochs, cross-validated over all "
+        f"{heard}, of {found['epochs']} epochs, cross-validated over all "
         f"{found['speakers']} actors of RAVDESS in {found['folds']} folds ({found['items']:,} clips, eight "
         f"classes, no actor on both sides): UAR {estimate(found['uar'])}, accuracy "
         f"{estimate(found['accuracy'])}; UAR of each fold: {each}. Its weights are in no pack."

@@ -1,4 +1,4 @@
-"""Cross-validates one network of the voice encoder over RAVDESS' actors.
+"""Cross-validates the networks of the voice encoder over RAVDESS' actors.
 
 Knows folds and how they are pooled. The network, its training and its augmentation are those of `voices`.
 Chooses nothing: no released weights come from here, so that held-out actors may be among the folds.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from emer_edge.evaluate.prosody import Track
 from emer_edge.evaluate.scores import score
+from emer_export.graphs.nano import VOICES
 from training import record
 from training.corpus import VOICE_CLASSES, Voices, load_voices
 from training.voices import VoiceTrainer, load_tracks, pooled_shares, window_logits
@@ -36,27 +39,35 @@ def fold_of(voices: Voices, folds: int = _FOLDS) -> NDArray[np.int64]:
     return np.array([place[s] if m else -1 for s, m in zip(voices.speaker, mine, strict=True)], np.int64)
 
 
+def mean_shares(logits: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Shares of clips [n, classes] from logits [n, 8, classes] of several networks, joined as in the pack."""
+    logs = torch.stack([functional.log_softmax(torch.from_numpy(own), 2) for own in logits])
+    return pooled_shares((torch.logsumexp(logs, 0) - math.log(len(logits))).numpy())
+
+
 def run_fold(voices: Voices, tracks: list[Track], fold: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Train without the actors of `fold`, going on from its checkpoint, and return what it says of them."""
+    """Train without the actors of `fold`, going on from checkpoints, and return what is said of them."""
     numbers = fold_of(voices, options.folds)
     kept = np.flatnonzero(numbers != fold)
     train, own = voices.where(kept), [tracks[i] for i in kept.tolist()]
-    trainer = VoiceTrainer(_SEED + fold, options.epochs)
-    for losses in trainer.train(train, own, options.out / f"voice_fold{fold}.state.pt"):
-        print(
-            f"fold {fold} epoch {trainer.epoch}/{options.epochs} {trainer.seconds:.0f}s loss {losses[0]:.3f}",
-            file=sys.stderr,
-            flush=True,
-        )
     held = voices.where(np.flatnonzero(numbers == fold))
-    shares = pooled_shares(window_logits(trainer.mean.module, held))
+    logits, seconds = [], 0.0
+    for member in range(options.members):
+        trainer = VoiceTrainer(_SEED + fold + 100 * member, options.epochs)
+        for losses in trainer.train(train, own, options.out / f"voice_fold{fold}.{member}.state.pt"):
+            line = f"fold {fold} network {member} epoch {trainer.epoch}/{options.epochs}"
+            print(f"{line} {trainer.seconds:.0f}s loss {losses[0]:.3f}", file=sys.stderr, flush=True)
+        logits.append(window_logits(trainer.mean.module, held))
+        seconds += trainer.seconds
+    shares = mean_shares(logits)
     return {
         "files": held.files.tolist(),
         "speakers": held.speaker.tolist(),
         "truth": [VOICE_CLASSES[label] for label in held.label],
         "guess": [VOICE_CLASSES[best] for best in shares.argmax(1)],
         "epochs": options.epochs,
-        "seconds": trainer.seconds,
+        "networks": options.members,
+        "seconds": seconds,
     }
 
 
@@ -73,11 +84,15 @@ def pooled(results: list[dict[str, Any]]) -> dict[str, Any]:
         "speakers": len(set(speakers)),
         "items": len(truth),
         "epochs": results[0]["epochs"],
-        "networks": 1,
+        "networks": results[0]["networks"],
         "accuracy": whole.accuracy.to_dict(),
         "uar": whole.uar.to_dict(),
         "uar_each_fold": each,
     }
+
+
+def _done(path: Path, members: int) -> bool:
+    return path.is_file() and json.loads(path.read_text())["networks"] == members
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -88,6 +103,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--figures", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=_EPOCHS)
     parser.add_argument("--folds", type=int, default=_FOLDS)
+    parser.add_argument("--members", type=int, default=VOICES, help="networks that are heard together")
     parser.add_argument("--only", type=int, nargs="*", help="these folds alone, as on several machines")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(argv)
@@ -101,9 +117,9 @@ def main(argv: list[str] | None = None) -> int:
     tracks = load_tracks(voices, options.out / "cache" / "fold_tracks.npz")
     paths = [options.out / f"voice_fold{fold}.json" for fold in range(options.folds)]
     for fold in range(options.folds) if options.only is None else options.only:
-        if not paths[fold].is_file():
+        if not _done(paths[fold], options.members):
             paths[fold].write_text(json.dumps(run_fold(voices, tracks, fold, options)))
-    if all(path.is_file() for path in paths):
+    if all(_done(path, options.members) for path in paths):
         figures = record.read(options.figures)
         figures["voice_folds"] = pooled([json.loads(path.read_text()) for path in paths])
         record.write(options.figures, figures)

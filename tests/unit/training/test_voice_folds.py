@@ -9,7 +9,8 @@ pytest.importorskip("torch")
 
 from training import card_tables
 from training.corpus import VOICE_CLASSES, Voices
-from training.voice_folds import fold_of, pooled
+from training.voice_folds import fold_of, mean_shares, pooled
+from training.voices import pooled_shares
 
 
 def _voices(actors: int) -> Voices:
@@ -47,8 +48,15 @@ def test_folds_are_pooled() -> None:
             "guess": [first, second, second, third],
             "speakers": ["01", "01", "02", "02"],
             "epochs": 5,
+            "networks": 3,
         },
-        {"truth": [first, second], "guess": [first, third], "speakers": ["03", "04"], "epochs": 5},
+        {
+            "truth": [first, second],
+            "guess": [first, third],
+            "speakers": ["03", "04"],
+            "epochs": 5,
+            "networks": 3,
+        },
     ]
     found = pooled(results)
     assert (found["items"], found["speakers"], found["folds"]) == (6, 4, 2)
@@ -57,5 +65,17 @@ def test_folds_are_pooled() -> None:
     assert found["uar_each_fold"][0] == pytest.approx((1 / 2 + 1 + 1) / 3)
     words = card_tables.voice_folds(found)
     assert "4 actors" in words
+    assert "3 networks of the voice together, of 5 epochs" in words
     assert "0.722" in words
     assert card_tables.voice_folds({}) == ""
+
+
+def test_networks_are_heard_together_as_in_the_pack() -> None:
+    """The mean of their shares in every window, then the mean of its logarithm over the windows."""
+    random = np.random.default_rng(3)
+    logits = [random.normal(0, 2, (4, 8, 8)).astype(np.float32) for _ in range(3)]
+    shares = [np.exp(own) / np.exp(own).sum(2, keepdims=True) for own in logits]
+    logs = np.log(np.mean(shares, 0)).mean(1)
+    expected = np.exp(logs) / np.exp(logs).sum(1, keepdims=True)
+    np.testing.assert_allclose(mean_shares(logits), expected, atol=1e-5)
+    np.testing.assert_allclose(mean_shares(logits[:1]), pooled_shares(logits[0]), atol=1e-6)
