@@ -356,9 +356,7 @@ def voice_folds(found: Figures) -> str:
         return ""
     each = ", ".join(number(value) for value in found["uar_each_fold"])
     count = found["networks"]
-    heard = (
-        "One network of the voice alone" if count == 1 else f"{count} networks of the voice, heard together,"
-    )
+    heard = "One network of the voice alone" if count == 1 else f"{count} networks of the voice together"
     return (
         f"{heard}, of {found['epochs']} epochs, cross-validated over all "
         f"{found['speakers']} actors of RAVDESS in {found['folds']} folds ({found['items']:,} clips, eight "
