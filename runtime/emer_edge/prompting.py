@@ -70,8 +70,12 @@ def open_clip(
 
 
 def question_rows(session: Session, perception: Perception, question: str, words: str) -> Rows:
-    """The rows of a question behind the clip's prefix; what it tells has been read by then."""
-    words = tell_labels(session.manifest, question, words, perception.scores, perception.alone)
+    """The rows of a question behind the clip's prefix; what it tells has been read by then.
+
+    Of what was left out it tells nothing: that is not in the prompt, as if it had not been given.
+    """
+    shown = [one for one in perception.alone if one.modality in perception.used.modalities]
+    words = tell_labels(session.manifest, question, words, perception.scores, shown)
     prompt = _prompt(session, perception, words, set(perception.used.modalities))
     return _rows(session, perception, prompt.tail, not prompt.prefix)
 

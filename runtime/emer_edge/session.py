@@ -120,26 +120,40 @@ class Session:
     def _words_room(self) -> int:
         """Tokens of subtitle that fit the context beside the longest prompt, both questions and an answer."""
         manifest, tokenize = self.manifest, self.llm.tokenize
-        everything: set[Modality] = {"vision", "audio", "subtitle"}
         longest = 0
         told = sorted(manifest.labels.candidates, key=lambda label: -len(tokenize(", " + label)))
         labels = ", ".join(told[: manifest.labels.at_most])
         for question in manifest.prompt.questions.values():
             words = question.replace(LABELS_FIELD, labels).replace(ALONE_FIELD, self._longest_alone(told[0]))
-            prompt = build_prompt(self.template, everything, "", words, tokenize)
-            rows = (
-                len(tokenize(s.text)) if isinstance(s, Text) else self._rows_of(s.name)
-                for s in (*prompt.prefix, *prompt.tail)
-            )
-            longest = max(longest, sum(rows))
+            longest = max(longest, self._prompt_rows({"vision", "audio", "subtitle"}, words))
         answer = len(tokenize(manifest.labels.answer_prefix)) + min(
             manifest.generation.max_new_tokens, self.llm.n_ctx // 4
         )
-        return max(0, self.llm.n_ctx - 2 * longest - answer)
+        return max(0, self.llm.n_ctx - max(2 * longest + answer, self._alone_rows()))
+
+    def _alone_rows(self) -> int:
+        """Rows beside the subtitle while each modality is read by itself, with the labels behind one."""
+        manifest, labels = self.manifest, self.manifest.labels
+        if labels.alone is None:
+            return 0
+        question = manifest.prompt.questions[labels.question]
+        begun = len(self.llm.tokenize(labels.answer_prefix)) + manifest.prompt.add_bos
+        prompts = sum(self._prompt_rows({name}, question) + begun for name in labels.alone.names)
+        return prompts + sum(len(path) - 1 for path in self.label_paths.values())
+
+    def _prompt_rows(self, present: set[Modality], question: str) -> int:
+        prompt = build_prompt(self.template, present, "", question, self.llm.tokenize)
+        return sum(
+            len(self.llm.tokenize(s.text)) if isinstance(s, Text) else self._rows_of(s.name)
+            for s in (*prompt.prefix, *prompt.tail)
+        )
 
     def _longest_alone(self, label: str) -> str:
         rule = self.manifest.labels.alone
-        return ", ".join(f"{name} {label}" for name in rule.names.values()) if rule else ""
+        if rule is None:
+            return ""
+        told = max((label, rule.unsure), key=lambda word: len(self.llm.tokenize(" " + word)))
+        return ", ".join(f"{name} {told}" for name in rule.names.values())
 
     def _rows_of(self, soft: str) -> int:
         """How many rows one kind of soft token takes in a prompt."""

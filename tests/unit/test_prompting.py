@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 
 import emer_edge as ee
 import emer_edge.prompting
+from emer_edge.errors import Cancelled
 from emer_edge.llm.labels import score_labels
 from emer_edge.llm.prompt import build_prompt
+from emer_edge.prompting import open_clip
 from tests.data.make_pack import make_stub_pack, write_manifest
 
 LABELS_ONLY = ee.Options(max_tokens=0)
@@ -24,7 +27,13 @@ Scores = dict[str, float]
 @pytest.fixture(scope="module")
 def reasoner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ee.Reasoner]:
     folder = make_stub_pack(tmp_path_factory.mktemp("alone") / "stub", frames_source="frames")
-    manifest = json.loads((folder / "manifest.json").read_text())
+    write_manifest(folder, _with_the_rule(folder))
+    with ee.load(folder, threads=1, at_once=2) as loaded:
+        yield loaded
+
+
+def _with_the_rule(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     manifest["labels"] |= {"when_unclear": "worried"}
     manifest["labels"]["sentiment"]["negative"] = ["sad", "angry"]
     manifest["labels"]["alone"] = {
@@ -35,9 +44,7 @@ def reasoner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ee.Reasoner]:
     }
     manifest["prompt"]["questions"]["explain"] = "Why {labels}? Alone: {alone}."
     manifest["generation"]["quotes"] = {"open": '"', "close": '"'}
-    write_manifest(folder, manifest)
-    with ee.load(folder, threads=1, at_once=2) as loaded:
-        yield loaded
+    return manifest
 
 
 @pytest.fixture
@@ -148,6 +155,94 @@ def test_what_says_nothing_by_itself_is_left_out(
     assert any(named in sentence for sentence in out.used.missing)
     assert [present for present, _ in asked[3:]] == [set(left)] * len(asked[3:])
     assert len(out.alone) == 3
+
+
+def test_of_what_is_left_out_the_question_tells_nothing(
+    reasoner: ee.Reasoner, reads: Callable[[list[str]], None], asked: list[tuple[set[str], str]]
+) -> None:
+    reads(["happy", "worried", "sad", "happy"])
+    perception = reasoner.perceive(_clip())
+    reasoner.ask(perception, options=LABELS_ONLY)
+    assert asked[-1] == ({"vision", "subtitle"}, "Why happy, sad? Alone: face happy, words sad.")
+    reasoner.ask(perception, options=LABELS_ONLY)  # on the prompt that is there already
+    assert asked[-1] == asked[-2]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_was_stopped_between_the_readings_goes_on_from_there(
+    reasoner: ee.Reasoner, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    def perceive() -> list[ee.Perception]:
+        return [reasoner.perceive(_clip()), reasoner.perceive(_clip(subtitle="Go away!"))]
+
+    def ask(seen: list[ee.Perception]) -> list[ee.Reasoning]:
+        if beside:
+            return reasoner.ask_many(seen, "labels", options=LABELS_ONLY)
+        return [reasoner.ask(one, "labels", options=LABELS_ONLY) for one in seen]
+
+    whole = ask(perceive())
+    for stop_at in range(8):  # three readings and one of all together, for two clips
+        seen, count = perceive(), itertools.count()
+
+        def stopped(*given: Any, last: int = stop_at, readings: Any = count, **named: Any) -> Scores:
+            if next(readings) == last:
+                raise Cancelled("Stopped.")
+            return score_labels(*given, **named)
+
+        monkeypatch.setattr(emer_edge.prompting, "score_labels", stopped)
+        with pytest.raises(Cancelled):
+            ask(seen)
+        monkeypatch.undo()
+        for one, expected in zip(ask(seen), whole, strict=True):
+            assert one.used == expected.used
+            assert one.alone == expected.alone
+            assert one.scores == pytest.approx(expected.scores, abs=1e-3)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_reading_alone_keeps_no_sequence(reasoner: ee.Reasoner, beside: bool) -> None:
+    llm, perception = reasoner._session.llm, reasoner.perceive(_clip())
+    llm.reset()
+    context, branch = open_clip(reasoner._session, perception, "labels", "What?", beside=beside)
+    assert perception.alone
+    assert len(llm.free_sequences()) == llm.n_seq - 2  # the prefix and the question
+    branch.drop()
+    context.close()
+    assert len(llm.free_sequences()) == llm.n_seq
+
+
+def test_neighbours_stay_while_modalities_are_read_alone(reasoner: ee.Reasoner) -> None:
+    session = reasoner._session
+    session.llm.reset()
+    seen = [reasoner.perceive(_clip()), reasoner.perceive(_clip(subtitle="Go away!"))]
+    _, first = open_clip(session, seen[0], "labels", "What?", beside=True)
+    rows, step = first.n_rows, 65
+    _, second = open_clip(session, seen[1], "labels", "What?", beside=True)
+    assert (first.n_rows, bool(second.n_rows)) == (rows, True)
+    beside = first.step(step).copy()
+    session.llm.reset()
+    _, lonely = open_clip(session, seen[0], "labels", "What?", beside=True)
+    np.testing.assert_allclose(beside, lonely.step(step), atol=0.02)
+
+
+@pytest.mark.parametrize("bos", [False, True])
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_the_longest_subtitle_leaves_room_to_read_each_modality(
+    tmp_path: Path, bos: bool, at_once: int
+) -> None:
+    """A long question of the labels and hardly an answer: reading each alone takes most rows."""
+    folder = make_stub_pack(tmp_path / "stub", frames_source="frames")
+    manifest = _with_the_rule(folder)
+    manifest["prompt"]["add_bos"] = bos
+    manifest["prompt"]["questions"]["labels"] = "Please say what the character feels at this moment. " * 3
+    manifest["generation"]["max_new_tokens"] = 1
+    write_manifest(folder, manifest)
+    with ee.load(folder, threads=1, at_once=at_once) as small:
+        seen = [small.perceive(_clip(subtitle=letter * 20_000)) for letter in "ab"[:at_once]]
+        assert all("was cut" in " ".join(one.used.missing) for one in seen)
+        for out in small.ask_many(seen, "labels"):
+            assert len(out.alone) == 3
+            assert out.finish == "length"
 
 
 def test_a_modality_that_is_left_out_changes_nothing(reasoner: ee.Reasoner) -> None:
