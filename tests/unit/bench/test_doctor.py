@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from emer_edge.bench.findings import Finding
 from emer_edge.bench.jetson import read_jetson
 from emer_edge.bench.machine import Machine, read_cpu, read_memory
 from emer_edge.bench.nvidia import read_toolkits
-from emer_edge.bench.self_test import self_test
+from emer_edge.bench.self_test import faults, self_test
 from emer_edge.cli.main import root as command
+from emer_edge.results import Alone, Emotion, Reasoning, Timings, Used
 from tests.unit.bench.fake_trees import ARM_FLAGS, X86_FLAGS, orin_nano, put, x86
 
 WELL = Engines(
@@ -229,6 +231,22 @@ def test_the_self_test_passes_here() -> None:
     line = self_test()
     assert line.state in ("ok", "warn")  # a busy machine may need more than two seconds
     assert "emer-nano" in line.found
+
+
+def test_noise_that_a_pack_leaves_out_was_read_all_the_same() -> None:
+    out = Reasoning(
+        clip="self test",
+        question="explain",
+        text="The words.",
+        emotions=(Emotion("happy", 1.0),),
+        clues=(),
+        used=Used(("subtitle",)),
+        timings=Timings(new_tokens=3),
+        scores={"happy": 1.0},
+        alone=(Alone("audio", "unclear", 0.9, True), Alone("subtitle", "happy", 0.9, True)),
+    )
+    assert faults(out) == ""
+    assert faults(replace(out, alone=())) == "only subtitle was used"
 
 
 def test_a_pack_that_is_missing_fails_the_self_test() -> None:
