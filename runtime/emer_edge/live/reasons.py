@@ -22,8 +22,13 @@ class Occasion:
     _label: str = ""
     _at: float | None = None
 
-    def arises(self, state: State) -> bool:
-        """Whether to reason about this state; an occasion without speech is kept for the next with speech."""
+    def arises(self, state: State, *, heard: bool) -> bool:
+        """Whether to reason about this state; an occasion without speech is kept for the next with speech.
+
+        Args:
+            state: the newest.
+            heard: whether there was sound; also where the state does not rest on it, since it says nothing.
+        """
         label = state.emotions[0].label if state.emotions else ""
         every = self.options.every_seconds
         if not label:
@@ -33,7 +38,7 @@ class Occasion:
             wanted = wanted or (self._at is not None and state.end_pts_seconds < self._at)
         else:
             wanted = self.options.reasoning == "on_change" and label != self._label
-        if not wanted or (self.gated and "audio" in state.quality.modalities and not state.quality.speech):
+        if not wanted or (self.gated and heard and not state.quality.speech):
             return False
         self._label, self._at = label, state.end_pts_seconds
         return True

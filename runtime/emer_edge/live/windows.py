@@ -44,6 +44,8 @@ class Made:
     hop: int
     state: State
     perception: Perception | None
+    heard: bool
+    """Whether there was sound, be it sound that says nothing and that the state does not rest on."""
 
 
 class Windows:
@@ -161,6 +163,7 @@ class Windows:
         start = max(0.0, plan.end_seconds(hop) - plan.window_seconds)
         with self._session.lock:
             perception = self._perceive(hop, (start, end), cancel)
+            heard = perception is not None and "audio" in perception.used.modalities
             scores: dict[str, float] = {}
             emotions: tuple[Emotion, ...] = ()
             if perception is not None:
@@ -189,7 +192,7 @@ class Windows:
             subtitle=used.subtitle,
         )
         self._index += 1
-        self.newest = Made(hop, state, perception)
+        self.newest = Made(hop, state, perception, heard)
         return self.newest
 
     def reason(

@@ -255,7 +255,7 @@ class Worker:
             return
         self._failures = 0
         self._tell(made.state)
-        if self._occasion.arises(made.state):
+        if self._occasion.arises(made.state, heard=made.heard):
             if self.ladder.reasons:
                 self._reason(made, self._options.question, automatic=True)
             else:
