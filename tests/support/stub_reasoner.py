@@ -1,7 +1,8 @@
 """A reasoner without a model: the name of the clip says what it does. Run as a module it is `emer-edge`.
 
 `bad*` can't be read, `long*` passes a limit, `bug*` has a bug, `slow*` writes for a minute unless it is
-cancelled, `stuck*` sits for a minute and hears nothing; anything else is answered at once.
+cancelled, `stuck*` sits for a minute and hears nothing, `mute*` has no sound and `mutters*` a voice that
+can't be read; anything else is answered at once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import emer_edge as ee
 from emer_edge.errors import Cancelled, DeviceError, LimitError, MediaError, PackNotFoundError
-from emer_edge.results import Emotion, Reasoning, Used
+from emer_edge.results import Alone, Emotion, Reasoning, Used
 from tests.support.sample_results import FULL
 
 PIECES = ("She smiles ", "broadly. ", "Her voice is bright, ", "and she says that she is glad!")
@@ -94,6 +95,7 @@ class StubReasoner:
             print("STUCK", flush=True)
             time.sleep(60)
         used = replace(FULL.used, missing=("no audio stream",)) if name.startswith("mute") else FULL.used
+        alone: tuple[Alone, ...] = ()
         on_event(StubEvent("used", used=used))
         on_event(StubEvent("stage", stage="prefill"))
         on_event(StubEvent("labels", emotions=FULL.emotions))
@@ -108,7 +110,10 @@ class StubReasoner:
                     raise Cancelled("Interrupted.")
                 on_event(StubEvent("text", text=piece))
         on_event(StubEvent("done"))
-        return replace(FULL, clip=clip, question=question, text=text, used=used)
+        if name.startswith("mutters"):
+            used = replace(used, missing=(*used.missing, "the voice can not be read and was left out"))
+            alone = Alone("vision", "happy", 0.8, True), Alone("audio", "un\x1bclear", 0.5, True)
+        return replace(FULL, clip=clip, question=question, text=text, used=used, alone=alone)
 
     def _pieces(self, name: str) -> Any:
         if not name.startswith("slow"):

@@ -47,6 +47,7 @@ class Answer:
         self._as_json = as_json
         self._title = title
         self._streamed = ""
+        self._missing: tuple[str, ...] = ()
         self.failure: BaseException | None = None
         """Why the answer could not be shown; the run ends with it."""
 
@@ -67,6 +68,7 @@ class Answer:
             BrokenPipeError, ClosedOutputError: standard output can't be written.
         """
         self._progress.clear()
+        self._say_missing(reasoning.used)
         if self._as_json:
             ascii_only = not self._terminal.unicode
             put(records.to_json_line(reasoning, timings=timings, ascii_only=ascii_only))
@@ -110,8 +112,14 @@ class Answer:
             parts.append(f"decoder {used.decoder}")
         name = one_line(self._clip)
         self._progress.note(f"{name}: {one_line(', '.join(parts)) or 'nothing to rest on'}")
+        self._say_missing(used)
+
+    def _say_missing(self, used: Used) -> None:
+        """One line for each thing that is missing and was not said yet: some is known at the end only."""
         for sentence in used.missing:
-            self._progress.note(f"{name}: {one_line(sentence)}")
+            if sentence not in self._missing:
+                self._progress.note(f"{one_line(self._clip)}: {one_line(sentence)}")
+        self._missing = used.missing
 
     def _put_text(self, text: str) -> None:
         if not self._streamed:
@@ -133,7 +141,7 @@ class Answer:
             self._put_title()
         put(self._labels(reasoning.emotions))
         if len(reasoning.alone) > 1:
-            put(f"alone: {', '.join(records.alone_lines(reasoning))}\n")
+            put(f"alone: {one_line(', '.join(records.alone_lines(reasoning)))}\n")
         if self._title:
             put("\n")
 

@@ -25,6 +25,20 @@ def test_missing_inputs_are_said(run, clips) -> None:
     assert "mute.mp4: no audio stream" in run("infer", *clips("mute.mp4")).stderr
 
 
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_what_the_language_model_leaves_out_is_said_too(run, clips, flags) -> None:
+    said = run("infer", *clips("mutters.mp4"), *flags)
+    assert said.stderr.count("mutters.mp4: no audio") == 0
+    assert said.stderr.count("mutters.mp4: the voice can not be read and was left out") == 1
+
+
+def test_what_each_modality_shows_is_one_line_without_escapes(run, clips) -> None:
+    assert (
+        "\nalone: vision happy 80 %, audio un\ufffdclear 50 %\n" in run("infer", *clips("mutters.mp4")).stdout
+    )
+    assert "alone" not in run("infer", *clips("a.mp4")).stdout
+
+
 def test_labels_only(run, clips) -> None:
     result = run("infer", *clips("a.mp4"), "--question", "labels")
     assert result.stdout.startswith("happy ")
