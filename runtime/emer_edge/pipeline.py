@@ -190,6 +190,7 @@ def answer(
         emotions = choose_emotions(manifest, perception.scores, (), perception.alone)
         on_event(Event("labels", emotions=emotions))
         lock = session.quote_lock(subtitle_of(session, perception)) if generation else None
+        writing_began = time.perf_counter()  # the first lock of a session reads the whole vocabulary
         said = _say(branch, generation, lock, on_event, cancel)
     finally:
         branch.drop()
@@ -199,7 +200,7 @@ def answer(
         prefill=first_label - prefill_began,
         first_label=first_label - began,
         first_token=said.first_token - began if said.first_token else 0.0,
-        per_token=(ended - first_label) / said.tokens if said.tokens else 0.0,
+        per_token=(ended - writing_began) / said.tokens if said.tokens else 0.0,
         total=ended - began,
         prompt_tokens=prompt_tokens,
         new_tokens=said.tokens,

@@ -131,6 +131,21 @@ def test_the_labels_come_before_the_first_word(reasoner: ee.Reasoner) -> None:
     assert decision[0].label == out.emotions[0].label
 
 
+def test_the_time_of_a_token_is_that_of_writing(
+    telling: ee.Reasoner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = telling._session.quote_lock
+
+    def slow(subtitle: str) -> Any:
+        time.sleep(0.5)
+        return lock(subtitle)
+
+    monkeypatch.setattr(telling._session, "quote_lock", slow)
+    timings = telling.infer(_clip(), options=FEW).timings
+    assert timings.total - timings.first_label > 0.5
+    assert 0 < timings.per_token * timings.new_tokens < 0.5
+
+
 def test_no_text_is_generated_where_none_is_wanted(reasoner: ee.Reasoner) -> None:
     out = reasoner.infer(_clip(), options=ee.Options(max_tokens=0))
     assert (out.text, out.finish, out.timings.new_tokens) == ("", "labels_only", 0)
