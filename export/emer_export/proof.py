@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ def prove(
         raise InputError("There is no clip to prove the pack on.", todo="Name clips.")
     figures = Figures()
     session = Session(folder, threads=threads)
+    # What the runtime makes of several readings is no stage of a checkpoint: torch has one prompt.
+    labels = replace(session.manifest.labels, alone=None)
+    session.manifest = replace(session.manifest, labels=labels)
     try:
         trials = [*look_and_listen(session, clips, report), made_trial(session)]
         encode_and_fuse(session, sources, trials, figures, report)

@@ -85,7 +85,8 @@ def _read_alone(
 ) -> None:
     """Read each modality of a clip as if nothing else had been given, and leave out what says nothing so.
 
-    One modality alone is read by the clip's own prompt; with none that says anything, all of them stay.
+    One modality alone is read by the clip's own prompt. One that may say something stays, and with none that
+    does, all of them.
     """
     names = perception.used.modalities
     if len(names) < 2:
@@ -101,7 +102,7 @@ def _read_alone(
             branch.drop()
     perception.alone = _best(rule, names, scores)
     unclear = session.manifest.labels.when_unclear
-    clear = tuple(one.modality for one in perception.alone if one.label != unclear)
+    clear = tuple(one.modality for one in perception.alone if one.label != unclear or not one.sure)
     if clear and len(clear) < len(names):
         left_out = (rule.names[name] for name in names if name not in clear)
         missing = (f"the {name} can not be read and was left out" for name in left_out)

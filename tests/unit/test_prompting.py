@@ -49,7 +49,7 @@ def _with_the_rule(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
-    """Have the next readings of labels come out as these, in the order in which they are taken."""
+    """Have the next readings of labels come out as these, in this order; `?` makes one unsure."""
     score = score_labels
 
     def rigged(labels: list[str]) -> None:
@@ -58,7 +58,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
         def scored(*given: Any, **named: Any) -> Scores:
             real = score(*given, **named)
             best = next(left)
-            return {label: 0.75 if label == best else 0.25 / (len(real) - 1) for label in real}
+            share = 0.3 if best.endswith("?") else 0.75
+            return {
+                label: share if label == best.rstrip("?") else (1 - share) / (len(real) - 1) for label in real
+            }
 
         monkeypatch.setattr(emer_edge.prompting, "score_labels", scored)
 
@@ -155,6 +158,15 @@ def test_what_says_nothing_by_itself_is_left_out(
     assert any(named in sentence for sentence in out.used.missing)
     assert [present for present, _ in asked[3:]] == [set(left)] * len(asked[3:])
     assert len(out.alone) == 3
+
+
+def test_what_may_say_something_stays(
+    reasoner: ee.Reasoner, reads: Callable[[list[str]], None], asked: list[tuple[set[str], str]]
+) -> None:
+    reads(["happy", "worried?", "sad?", "happy"])
+    out = reasoner.infer(_clip(), options=LABELS_ONLY)
+    assert out.used.modalities == ("vision", "audio", "subtitle")
+    assert asked[-1][1] == "Why happy? Alone: face happy, voice worried, words unsure."
 
 
 def test_of_what_is_left_out_the_question_tells_nothing(
