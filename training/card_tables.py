@@ -308,8 +308,8 @@ def faithfulness(explain: Figures) -> str:
             f"{estimate(explain['without_fault'])} of them state nothing wrong; "
             f"{explain['different_texts']:,} differ from each other; {explain['cut_off']:,} were cut off.",
             "Clear statements leave out those whose measured value lies within the error of measurement of a "
-            "limit; chance is what the same statements would reach on the other clips. What each modality shows "
-            "alone was told to the model: the last rate says whether its text keeps to that.",
+            "limit; chance is what the same statements would reach on the other clips. The model was told "
+            "what each modality shows alone: the rate of agreement says whether its text keeps to that.",
             table(("statement", "right (95 %)", "clear ones", "checked", "by chance"), rows),
             table(("given", *(_RATES[name] for name in names)), subsets),
         ]
