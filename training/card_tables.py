@@ -387,8 +387,8 @@ def voice_curves(found: Figures) -> str:
         f"{within['speakers']} other actors ({within['items']:,} clips, {within['classes']} classes, "
         f"intervals over clips) and on EmoSpeech, of which it heard nothing ({across['items']:,} clips of "
         f"{across['speakers']} users, {across['classes']} classes, chance {1 / across['classes']:.2f}, "
-        "intervals over users). The change is that on EmoSpeech, paired. Each network is its last weights, not "
-        "their running mean, which favours long training. No test rows are among them, and the weights are in "
-        "no pack.\n\n"
+        "intervals over users). The change is that on EmoSpeech, paired. Each network is its last weights, "
+        "not their running mean, which favours long training. No test rows are among them, and the weights "
+        "are in no pack.\n\n"
         + table(("network", "clips", "weights", "UAR within", "UAR across", "change across"), rows)
     )
