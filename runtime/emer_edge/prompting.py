@@ -85,8 +85,8 @@ def _read_alone(
 ) -> None:
     """Read each modality of a clip as if nothing else had been given, and leave out what says nothing so.
 
-    One modality alone is read by the clip's own prompt. One that may say something stays, and with none that
-    does, all of them.
+    One modality alone is read by the clip's own prompt. What may say something stays; with nothing that does,
+    that stays which is the least surely unclear.
     """
     names = perception.used.modalities
     if len(names) < 2:
@@ -102,9 +102,12 @@ def _read_alone(
             branch.drop()
     perception.alone = _best(rule, names, scores)
     unclear = session.manifest.labels.when_unclear
-    clear = tuple(one.modality for one in perception.alone if one.label != unclear or not one.sure)
-    if clear and len(clear) < len(names):
-        left_out = (rule.names[name] for name in names if name not in clear)
+    silent = [one for one in perception.alone if one.label == unclear and one.sure]
+    if silent:
+        if len(silent) == len(names):
+            silent.remove(min(silent, key=lambda one: one.confidence))
+        clear = tuple(name for name in names if name not in {one.modality for one in silent})
+        left_out = (rule.names[one.modality] for one in silent)
         missing = (f"the {name} can not be read and was left out" for name in left_out)
         used = perception.used
         perception.used = replace(used, modalities=clear, missing=(*used.missing, *missing))

@@ -49,7 +49,7 @@ def _with_the_rule(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
-    """Have the next readings of labels come out as these, in this order; `?` makes one unsure."""
+    """Have the next readings of labels come out as these, in this order; `?` is unsure, `!` less sure."""
     score = score_labels
 
     def rigged(labels: list[str]) -> None:
@@ -58,10 +58,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
         def scored(*given: Any, **named: Any) -> Scores:
             real = score(*given, **named)
             best = next(left)
-            share = 0.3 if best.endswith("?") else 0.75
-            return {
-                label: share if label == best.rstrip("?") else (1 - share) / (len(real) - 1) for label in real
-            }
+            share = {"?": 0.3, "!": 0.6}.get(best[-1], 0.75)
+            best = best.rstrip("?!")
+            return {label: share if label == best else (1 - share) / (len(real) - 1) for label in real}
 
         monkeypatch.setattr(emer_edge.prompting, "score_labels", scored)
 
@@ -265,13 +264,13 @@ def test_a_modality_that_is_left_out_changes_nothing(reasoner: ee.Reasoner) -> N
     assert scores == pytest.approx(without, abs=1e-6)
 
 
-def test_where_nothing_says_anything_nothing_is_left_out(
+def test_where_nothing_says_anything_the_least_unclear_stays(
     reasoner: ee.Reasoner, reads: Callable[[list[str]], None]
 ) -> None:
-    reads(["worried"] * 4)
+    reads(["worried", "worried!", "worried", "worried"])
     out = reasoner.infer(_clip(), options=LABELS_ONLY)
-    assert out.used.modalities == ("vision", "audio", "subtitle")
-    assert out.used.missing == ()
+    assert out.used.modalities == ("audio",)
+    assert len(out.used.missing) == 2
     assert [emotion.label for emotion in out.emotions] == ["worried"]
 
 

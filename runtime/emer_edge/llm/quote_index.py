@@ -45,6 +45,7 @@ class QuoteIndex:
         self.open, self.close = opening.encode(), closing.encode()
         self.spaced = not opening[-1].isspace()
         """Whether a space may stand between the opening mark and the first word."""
+        self._one_character = len(closing) == 1
         self._is_end = is_end
         # The lowest id of each piece; the others in `_twins`.
         self._ids = dict(zip(reversed(pieces), range(len(pieces) - 1, -1, -1), strict=True))
@@ -64,6 +65,7 @@ class QuoteIndex:
         self._closing: dict[bytes, list[Completing]] = {}
         self._continuing: dict[int, list[Completing]] = {at: [] for at in range(len(self.close))}
         self._continued_by: dict[int, tuple[NDArray[np.int64], list[Completing]]] = {}
+        self._strays: dict[bytes, NDArray[np.int64]] = {}
         self._tails: set[bytes] = set()
         self._read_marks()
 
@@ -88,7 +90,8 @@ class QuoteIndex:
         self._opening = [piece for piece in self._ids if behind in piece]
         close, size = self.close, len(self.close)
         behind = close[-1]
-        for piece in [piece for piece in self._ids if behind in piece]:
+        self._closers = [piece for piece in self._ids if behind in piece]
+        for piece in self._closers:
             token, at = self._ids[piece], piece.find(close)
             if at >= 0:
                 self._closing.setdefault(piece[:at], []).append((piece[at + size :], token))
@@ -137,16 +140,35 @@ class QuoteIndex:
         """Tokens that go on with the closing mark, of which `done` bytes stand there.
 
         Returns:
-            The ids of those that open no other quote, and the tokens that complete this mark and the next.
+            The ids of those that complete no mark but this, and the tokens that complete this and another.
         """
         known = self._continued_by.get(done)
         if known is None:
             parts = (self.token(self.close[done:more]) for more in range(done + 1, len(self.close)))
             safe = [part for part in parts if part is not None]
-            safe += [token for rest, token in self._continuing[done] if self.open not in rest]
-            others = [(rest, token) for rest, token in self._continuing[done] if self.open in rest]
+            going_on = self._continuing[done]
+            others = [(rest, token) for rest, token in going_on if self.open in rest or self.close in rest]
+            safe += [token for rest, token in going_on if (rest, token) not in others]
             known = self._continued_by[done] = self.twins(safe), others
         return known
+
+    def strays(self, before: bytes) -> NDArray[np.int64]:
+        """Tokens that complete a closing mark outside of a quote, where `before` stands there of a mark."""
+        known = self._strays.get(before)
+        if known is None:
+            found = (self._ids[piece] for piece in self._closers if self.is_stray(before + piece))
+            known = self._strays[before] = self.twins(found)
+        return known
+
+    def is_stray(self, outside: bytes) -> bool:
+        """Whether text outside of a quote holds a closing mark before it opens a quote.
+
+        Marks of one character may stand there, for an apostrophe as well.
+        """
+        closed, opened = outside.find(self.close), outside.find(self.open)
+        if closed < 0 or self._one_character:
+            return False
+        return not 0 <= opened <= closed + len(self.close) - len(self.open)
 
     def is_tail(self, tail: bytes) -> bool:
         """Whether some token holds `tail` and then the closing mark or a part of it."""

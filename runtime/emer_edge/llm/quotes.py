@@ -31,9 +31,9 @@ class _Inside(NamedTuple):
     """How many bytes of the closing mark stand there, for each way to read them."""
 
 
-_State: TypeAlias = _Inside | int
-"""An open quote, or outside of one: how many bytes of the opening mark stand there."""
-_OUTSIDE = 0
+_State: TypeAlias = _Inside | bytes
+"""An open quote, or outside of one: the longest beginning of either mark that stands there."""
+_OUTSIDE = b""
 
 
 class QuoteLock:
@@ -41,7 +41,7 @@ class QuoteLock:
 
     A quote begins where the opening mark is complete and ends where the closing mark is. In between only
     tokens are left that copy on or close, and the closing mark can always be reached. A quote holds one word
-    at least; where `text` has none, no quote is opened.
+    at least; where `text` has none, no quote is opened. Nor does a closing mark stand where none is open.
 
     Args:
         index: of the vocabulary.
@@ -55,7 +55,7 @@ class QuoteLock:
         self._begins: dict[int, list[int]] = {}
         for start in self._spans.starts:
             self._begins.setdefault(self._spans.data[start], []).append(start)
-        self._banned: dict[int, NDArray[np.int64]] = {}
+        self._banned: dict[bytes, NDArray[np.int64]] = {}
         self._allowed: dict[_Inside, NDArray[np.int64]] = {}
         self._known_endings: dict[int, NDArray[np.int64]] = {}
 
@@ -79,7 +79,8 @@ class QuoteLock:
             return masked
         banned = self._banned.get(state)
         if banned is None:
-            banned = self._banned[state] = self._index.twins(self._untrue(self._index.opened_by(state)))
+            untrue = self._index.twins(self._untrue(self._index.opened_by(self._opening(state))))
+            banned = self._banned[state] = np.union1d(untrue, self._index.strays(state))
         if banned.size:
             logits = logits.copy()
             logits[banned] = -np.inf
@@ -148,26 +149,31 @@ class QuoteLock:
         return known
 
     def _harmless(self, completing: Iterable[Completing]) -> Iterator[int]:
-        # What follows the mark in the same token may open the next quote.
+        # What follows the mark in the same token may open the next quote, or close one that is not open.
+        return (token for rest, token in completing if self._run(_OUTSIDE, rest) is not None)
+
+    def _opening(self, state: bytes) -> int:
+        """How many bytes of the opening mark stand there."""
         mark = self._index.open
-        return (
-            token for rest, token in completing if mark not in rest or self._run(_OUTSIDE, rest) is not None
-        )
+        return max(size for size in range(len(mark)) if state.endswith(mark[:size]))
 
     def _opened(self) -> _Inside | None:
         return _Inside(_OPENED) if self._spans.starts else None
 
     def _run(self, state: _State | None, data: bytes) -> _State | None:
-        """The state after `data`; None where it breaks a quote, or opens one that can't hold a word."""
+        """The state after `data`; None where it breaks a quote, opens an empty one or closes none."""
         mark = self._index.open
         while data and state is not None:
             if isinstance(state, _Inside):
                 state, data = self._copied(state, data)
                 continue
-            joined = mark[:state] + data
+            joined = state + data
+            if self._index.is_stray(joined):
+                return None
             at = joined.find(mark)
             if at < 0:
-                return max(size for size in range(len(mark)) if joined.endswith(mark[:size]))
+                begun = (part[:size] for part in (mark, self._index.close) for size in range(len(part)))
+                return max((part for part in begun if joined.endswith(part)), key=len)
             state, data = self._opened(), joined[at + len(mark) :]
         return state
 

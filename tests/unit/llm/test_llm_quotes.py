@@ -229,6 +229,23 @@ def test_a_quote_is_copied_word_by_word() -> None:
     assert b" sad" in allowed(after('"... happy ..."', text, pieces), pieces)
 
 
+def test_a_closing_mark_stands_only_behind_a_quote() -> None:
+    pieces = vocabulary(' ..."', "...", ' ...".', '"...', ' "...', '..."', ' ..."... ..."', " are")
+    text = "I know, and then."
+    behind = after('"... I know, ..."', text, pieces)
+    assert allowed(behind, pieces).isdisjoint({b' ..."', b' ...".', b' ..."... ..."'})
+    assert {b" are", b"...", b'"...', b' "...', b'..."'} <= allowed(behind, pieces)
+    assert allowed(after("well ...", text, pieces), pieces).isdisjoint({b'"', b'"...'})
+    assert b'"' in allowed(after("well, he says", text, pieces), pieces)
+    # Within a token the mark that closes the quote may be followed by no second one either.
+    assert b' ..."... ..."' not in allowed(after('"... I know', text, pieces), pieces)
+    # An apostrophe looks like a mark of one character, and equal marks open.
+    assert "’".encode() in allowed(after("don", text, vocabulary("’"), ("‘", "’")), vocabulary("’"))
+    assert b'"' in allowed(after("he says ", text, pieces, PLAIN), pieces)
+    with pytest.raises(GenerationError):
+        QuoteLock(index_of(pieces), text).accept(b'are ..."')
+
+
 def test_no_part_of_a_word_is_quoted() -> None:
     pieces = vocabulary(" happy", " un", "happy", " don", "'t", " don't")
     begun = allowed(after('"...', "unhappy, don't", pieces), pieces)
