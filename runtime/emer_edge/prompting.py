@@ -108,7 +108,7 @@ def _read_alone(
             silent.remove(min(silent, key=lambda one: one.confidence))
         clear = tuple(name for name in names if name not in {one.modality for one in silent})
         left_out = (rule.names[one.modality] for one in silent)
-        missing = (f"the {name} can not be read and was left out" for name in left_out)
+        missing = (f"the {name} can not be read: left out" for name in left_out)
         used = perception.used
         perception.used = replace(used, modalities=clear, missing=(*used.missing, *missing))
 

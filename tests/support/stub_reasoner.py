@@ -111,7 +111,7 @@ class StubReasoner:
                 on_event(StubEvent("text", text=piece))
         on_event(StubEvent("done"))
         if name.startswith("mutters"):
-            used = replace(used, missing=(*used.missing, "the voice can not be read and was left out"))
+            used = replace(used, missing=(*used.missing, "the voice can not be read: left out"))
             alone = Alone("vision", "happy", 0.8, True), Alone("audio", "un\x1bclear", 0.5, True)
         return replace(FULL, clip=clip, question=question, text=text, used=used, alone=alone)
 

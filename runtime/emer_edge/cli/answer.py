@@ -68,12 +68,12 @@ class Answer:
             BrokenPipeError, ClosedOutputError: standard output can't be written.
         """
         self._progress.clear()
-        self._say_missing(reasoning.used)
         if self._as_json:
             ascii_only = not self._terminal.unicode
             put(records.to_json_line(reasoning, timings=timings, ascii_only=ascii_only))
         else:
             self._finish_text(reasoning)
+        self._say_missing(reasoning.used)
         if timings:
             for line in records.timing_lines(reasoning):
                 self._progress.note(f"  {line}")
