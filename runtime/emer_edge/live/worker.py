@@ -225,7 +225,7 @@ class Worker:
         return ahead if now - self._due.since >= self._options.patience_seconds else sure
 
     def _over(self) -> bool:
-        return self.stop.cancelled
+        return self._fatal or self.stop.cancelled
 
     def _finish(self) -> None:
         """The end of what there is: the window that has begun gets a state too."""

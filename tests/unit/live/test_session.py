@@ -340,8 +340,9 @@ def test_a_failure_is_told_and_the_session_goes_on(
     assert [state.index for state in states(events)] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("seconds", [1.0, 20.0])  # of one push: a window or two, or forty at a time
 def test_a_model_that_always_fails_ends_the_session_with_a_fatal_error(
-    stub: ee.Reasoner, monkeypatch: pytest.MonkeyPatch
+    stub: ee.Reasoner, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     def failing(*_: Any) -> None:
         raise MemoryError
@@ -349,8 +350,8 @@ def test_a_model_that_always_fails_ends_the_session_with_a_fatal_error(
     monkeypatch.setattr(Windows, "_perceive", failing)
     live = stub.live(window_seconds=2.0, hop_seconds=0.5, policy="block", speech=None)
     with pytest.raises(InputError, match="closed"):
-        for second in range(1000):
-            live.push_audio(noise(1.0).sound, RATE, float(second))
+        for piece in range(1000):
+            live.push_audio(noise(seconds).sound, RATE, piece * seconds)
     events = list(live)
     assert failures(events)[-1].fatal
     assert len(failures(events)) == 10
