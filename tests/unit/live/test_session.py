@@ -15,6 +15,7 @@ from emer_edge.errors import DeviceError, InputError
 from emer_edge.live.events import LiveEvent, Reasoned, Token, event_to_dict
 from emer_edge.live.policy import Ladder
 from emer_edge.live.windows import Windows
+from emer_edge.llm.context import Branch
 from tests.unit.live.streams import RATE, dropped, failures, noise, push_all, pushes, reasoned, states
 
 FRAME = np.zeros((40, 60, 3), np.uint8)
@@ -303,7 +304,14 @@ def test_interrupt_stops_within_one_token(nano: ee.Reasoner) -> None:
     assert reasoned(told)[1].text.startswith(rest[0].text)
 
 
-def test_interrupt_from_another_thread_is_quick(nano: ee.Reasoner) -> None:
+def test_interrupt_from_another_thread_is_quick(nano: ee.Reasoner, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Branch.step
+
+    def slowly(*given: Any) -> Any:
+        time.sleep(0.03)  # a token is quicker than a thread that waits for its turn
+        return step(*given)
+
+    monkeypatch.setattr(Branch, "step", slowly)
     with nano.live(policy="block", speech=None) as live:
         live.push_text("I am so happy for you!", 0.0, 1.0)
         live.push_audio(noise(2.0).sound, RATE, 0.0)
