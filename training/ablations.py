@@ -76,17 +76,17 @@ def voice_parts(out: Path, corpora: Path) -> Groups:
     module, _ = calibrate.audio_module(out, corpora)
     clips = corpus.load_voices(corpora, out / "cache")
     dev = clips.where(np.flatnonzero(clips.split == "dev"))
-    shares = []
+    logits = []
     for encoder, head in zip(module.encoders, module.heads, strict=True):
         parts = torch.nn.ModuleDict({"encoder": encoder, "head": head})
-        shares.append(functional.softmax(torch.from_numpy(voices.window_logits(parts, dev)), 2))
+        logits.append(voices.window_logits(parts, dev))
     groups: Groups = {}
     for name in ("ravdess", "emospeech"):
         mine = dev.corpus == name
         classes = np.unique(dev.label[mine])
         own = {}
-        for count in range(len(shares), 0, -1):
-            pooled = torch.log(torch.stack(shares[:count]).mean(0)).mean(1).numpy()[mine][:, classes]
+        for count in range(len(logits), 0, -1):
+            pooled = voices.mean_shares(logits[:count])[mine][:, classes]
             title = "one network" if count == 1 else f"{count} networks"
             own[title] = _uar(np.searchsorted(classes, dev.label[mine]), pooled, dev.speaker[mine])
         groups[f"Voices, {'RAVDESS' if name == 'ravdess' else 'EmoSpeech'} dev: UAR"] = own

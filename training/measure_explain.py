@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from emer_edge.evaluate.faithfulness import Checked, Evidence, check_answer
+from emer_edge.evaluate.faithfulness import GIVEN, Checked, Evidence, check_answer
 from emer_edge.evaluate.faithfulness_rates import faithfulness
-from emer_edge.results import ClueModality
 from training.measure_pairs import SUBSETS, Pair
 
-_GIVEN: dict[str, ClueModality] = {"vision": "face", "audio": "voice", "subtitle": "words"}
 # A text that was cut says less than it would have.
 _WHOLE = "stop"
 
@@ -28,7 +26,7 @@ def checked(pair: Pair, answer: Mapping[str, Any], clip: str) -> Checked:
     """
     scores = answer["scores"]
     evidence = Evidence(
-        given=frozenset(_GIVEN[name] for name in answer["used"]),
+        given=frozenset(GIVEN[name] for name in answer["used"]),
         subtitle=pair.words if "w" in pair.subset else None,
         voice=pair.voice.astype(np.float32) if "v" in pair.subset else None,
         labels=tuple(sorted(scores, key=lambda label: -scores[label])),

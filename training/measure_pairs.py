@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emer_edge.results import Modality, Reasoning
+from emer_edge.evaluate.faithfulness import shown_alone
+from emer_edge.results import ClueModality, Reasoning
 from emer_edge.senses import Rows as Embeddings
 from training.beliefs import UNCLEAR
 from training.measure_data import Rows
@@ -33,8 +34,7 @@ DISTURBED = {
     "w+f~": ("w", "the face is noise"),
 }
 PAIR_LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
-_LETTERS: dict[str, Modality] = {"f": "vision", "v": "audio", "w": "subtitle"}
-_NAMES = {"vision": "face", "audio": "voice", "subtitle": "words"}
+_LETTERS: dict[str, ClueModality] = {"f": "face", "v": "voice", "w": "words"}
 _AGREE_SHARE = 0.65
 _NOISE_SECONDS, _SAMPLE_RATE = 3.0, 16_000
 # As loud as ordinary speech, so that loudness does not give it away.
@@ -150,8 +150,8 @@ def explain_step(gauge: Gauge, pair: Pair) -> dict[str, Any]:
     audio = gauge.hear(pair.voice) if "v" in pair.subset else None
     words = pair.words if "w" in pair.subset else None
     answer = gauge.explain(vision, audio, words)
-    alone = {_NAMES[name]: UNCLEAR for letter, name in _LETTERS.items() if letter in pair.subset}
-    alone |= {_NAMES[one.modality]: one.label for one in answer.alone if one.sure}
+    alone = {name: UNCLEAR for letter, name in _LETTERS.items() if letter in pair.subset}
+    alone |= shown_alone(answer)
     return {**_told(answer), "alone": alone if len(answer.alone) > 1 else {}}
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from emer_edge.evaluate.prosody import Track
 from emer_edge.evaluate.scores import score
 from emer_export.graphs.nano import VOICES
 from training import record
 from training.corpus import VOICE_CLASSES, Voices, load_voices
-from training.voices import VoiceTrainer, load_tracks, pooled_shares, window_logits
+from training.voices import VoiceTrainer, load_tracks, mean_shares, window_logits
 
 _FOLDS, _EPOCHS, _SEED = 4, 20, 31
 
@@ -37,12 +35,6 @@ def fold_of(voices: Voices, folds: int = _FOLDS) -> NDArray[np.int64]:
     actors = sorted(set(voices.speaker[mine]))
     place = {actor: number // 2 % folds for number, actor in enumerate(actors)}
     return np.array([place[s] if m else -1 for s, m in zip(voices.speaker, mine, strict=True)], np.int64)
-
-
-def mean_shares(logits: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Shares of clips [n, classes] from logits [n, 8, classes] of several networks, joined as in the pack."""
-    logs = torch.stack([functional.log_softmax(torch.from_numpy(own), 2) for own in logits])
-    return pooled_shares((torch.logsumexp(logs, 0) - math.log(len(logits))).numpy())
 
 
 def run_fold(voices: Voices, tracks: list[Track], fold: int, options: argparse.Namespace) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -241,6 +241,12 @@ def pooled_shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean log shares of a clip's windows [n, 8, classes], as the language model gets them, [n, classes]."""
     logs = functional.log_softmax(torch.from_numpy(logits), 2).mean(1)
     return np.asarray(functional.softmax(logs, 1).numpy(), np.float32)
+
+
+def mean_shares(logits: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Shares of clips [n, classes] from logits [n, 8, classes] of several networks, joined as in the pack."""
+    logs = torch.stack([functional.log_softmax(torch.from_numpy(own), 2) for own in logits])
+    return pooled_shares((torch.logsumexp(logs, 0) - math.log(len(logits))).numpy())
 
 
 def measure(parts: nn.Module, clips: Voices) -> dict[str, float]:

@@ -61,6 +61,12 @@ def make_stub_pack(
     return folder
 
 
+def alone_rule() -> dict[str, Any]:
+    """A `labels.alone` for the stub's labels: each modality is read by itself too."""
+    names = {"vision": "face", "audio": "voice", "subtitle": "words"}
+    return {"names": names, "sure": 0.4, "unsure": "unsure", "quiet": ["neutral"]}
+
+
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Write `manifest.json` with sizes and hashes of what is in `folder`."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json")

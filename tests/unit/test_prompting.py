@@ -18,7 +18,7 @@ from emer_edge.errors import Cancelled
 from emer_edge.llm.labels import score_labels
 from emer_edge.llm.prompt import build_prompt
 from emer_edge.prompting import open_clip
-from tests.data.make_pack import make_stub_pack, write_manifest
+from tests.data.make_pack import alone_rule, make_stub_pack, write_manifest
 
 LABELS_ONLY = ee.Options(max_tokens=0)
 Scores = dict[str, float]
@@ -36,12 +36,7 @@ def _with_the_rule(folder: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     manifest["labels"] |= {"when_unclear": "worried"}
     manifest["labels"]["sentiment"]["negative"] = ["sad", "angry"]
-    manifest["labels"]["alone"] = {
-        "names": {"vision": "face", "audio": "voice", "subtitle": "words"},
-        "sure": 0.4,
-        "unsure": "unsure",
-        "quiet": ["neutral"],
-    }
+    manifest["labels"]["alone"] = alone_rule()
     manifest["prompt"]["questions"]["explain"] = "Why {labels}? Alone: {alone}."
     manifest["generation"]["quotes"] = {"open": '"', "close": '"'}
     return manifest

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -52,7 +53,10 @@ _VALUES: dict[Quantity, str] = {
     "pace": "speech_rate_per_second",
     "pauses": "pause_ratio",
 }
-_GIVEN: dict[str, ClueModality] = {"vision": "face", "audio": "voice", "subtitle": "words"}
+GIVEN: Mapping[str, ClueModality] = MappingProxyType(
+    {"vision": "face", "audio": "voice", "subtitle": "words"}
+)
+"""The runtime's word for a modality -> that of clues."""
 _CAVEATS = {
     "possible": "said as a possibility",
     "changing": "says how it changes, not how it is",
@@ -107,7 +111,7 @@ class Evidence:
         read = [emotion for emotion in reasoning.emotions if emotion.confidence is not None]
         read.sort(key=lambda emotion: -(emotion.confidence or 0.0))
         return cls(
-            given=frozenset(_GIVEN[name] for name in reasoning.used.modalities),
+            given=frozenset(GIVEN[name] for name in reasoning.used.modalities),
             subtitle=reasoning.used.subtitle or None,
             voice=waveform,
             labels=tuple(emotion.label for emotion in read),
@@ -125,7 +129,7 @@ class Evidence:
 
 def shown_alone(reasoning: Reasoning) -> dict[ClueModality, str]:
     """The label of each modality by itself, where the pack has it read; unclear where that is not sure."""
-    return {_GIVEN[one.modality]: one.label if one.sure else UNCLEAR for one in reasoning.alone}
+    return {GIVEN[one.modality]: one.label if one.sure else UNCLEAR for one in reasoning.alone}
 
 
 @dataclass(frozen=True)

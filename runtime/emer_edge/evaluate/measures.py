@@ -20,7 +20,7 @@ from emer_edge.errors import InputError
 from emer_edge.evaluate.answer_labels import NAME, read_labels
 from emer_edge.evaluate.calibration import Calibration
 from emer_edge.evaluate.datasets import DataSet, Row
-from emer_edge.evaluate.faithfulness import Checked, Evidence, check_answer
+from emer_edge.evaluate.faithfulness import GIVEN, Checked, Evidence, check_answer
 from emer_edge.evaluate.faithfulness_rates import Faithfulness, faithfulness
 from emer_edge.evaluate.figures import Figure, estimates
 from emer_edge.evaluate.outputs import Output
@@ -34,8 +34,6 @@ HEADLINES = {
     "valence": ("waf", "acc"),
 }
 """Which figures stand in a table for each kind of truth; the first decides a comparison."""
-
-_GIVEN: Mapping[str, Any] = {"vision": "face", "audio": "voice", "subtitle": "words"}
 
 
 @dataclass(frozen=True)
@@ -172,7 +170,7 @@ def _checked(rows: tuple[Row, ...], outputs: tuple[Output, ...]) -> dict[str, Ch
         if output.failed or not output.text or not output.used:
             continue
         evidence = Evidence(
-            given=frozenset(_GIVEN[name] for name in output.used),
+            given=frozenset(GIVEN[name] for name in output.used),
             subtitle=output.subtitle or None,
             voice=output.voice,
             labels=tuple(label for label in output.labels if label in output.scores),

@@ -146,9 +146,12 @@ class QuoteIndex:
         if known is None:
             parts = (self.token(self.close[done:more]) for more in range(done + 1, len(self.close)))
             safe = [part for part in parts if part is not None]
-            going_on = self._continuing[done]
-            others = [(rest, token) for rest, token in going_on if self.open in rest or self.close in rest]
-            safe += [token for rest, token in going_on if (rest, token) not in others]
+            others: list[Completing] = []
+            for rest, token in self._continuing[done]:
+                if self.open in rest or self.close in rest:
+                    others.append((rest, token))
+                else:
+                    safe.append(token)
             known = self._continued_by[done] = self.twins(safe), others
         return known
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import emer_edge as ee
 import emer_edge.prompting
 from emer_edge.llm.labels import score_labels
-from tests.data.make_pack import make_stub_pack, write_manifest
+from tests.data.make_pack import alone_rule, make_stub_pack, write_manifest
 from tests.unit.live.streams import failures, noise, push_all, reasoned, states
 
 
@@ -35,15 +35,7 @@ class Nobody:
 def reasoner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ee.Reasoner]:
     folder = make_stub_pack(tmp_path_factory.mktemp("alone") / "stub", frames_source="frames")
     manifest: dict[str, Any] = json.loads(Path(folder, "manifest.json").read_text())
-    manifest["labels"] |= {
-        "when_unclear": "worried",
-        "alone": {
-            "names": {"vision": "face", "audio": "voice", "subtitle": "words"},
-            "sure": 0.4,
-            "unsure": "unsure",
-            "quiet": [],
-        },
-    }
+    manifest["labels"] |= {"when_unclear": "worried", "alone": alone_rule()}
     manifest["labels"]["sentiment"]["negative"] = ["sad", "angry"]
     write_manifest(folder, manifest)
     with ee.load(folder, threads=1) as loaded:

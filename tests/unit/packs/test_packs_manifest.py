@@ -17,7 +17,7 @@ from emer_edge.limits import Limits
 from emer_edge.packs.manifest import load_manifest, parse_manifest
 from emer_edge.packs.records import QuoteMarks
 from emer_edge.packs.verify import BUILTIN, verify_pack
-from tests.data.make_pack import make_stub_pack
+from tests.data.make_pack import alone_rule, make_stub_pack
 
 Json = dict[str, Any]
 
@@ -39,12 +39,7 @@ def full(manifest: Json) -> Json:
     manifest["generation"]["quotes"] = {"open": '"...', "close": ' ..."'}
     manifest["labels"] |= {"temperature": 1.7, "when_unclear": "surprised"}
     manifest["labels"]["sentiment"]["neutral"] = ["neutral"]
-    manifest["labels"]["alone"] = {
-        "names": {"vision": "face", "audio": "voice", "subtitle": "words"},
-        "sure": 0.4,
-        "unsure": "unsure",
-        "quiet": ["neutral"],
-    }
+    manifest["labels"]["alone"] = alone_rule()
     manifest["prompt"]["questions"]["explain"] += " It is {labels}. Alone: {alone}."
     graph = manifest["encoders"]["vision"]["files"]["fp32"]["path"]
     manifest["engines"] = [

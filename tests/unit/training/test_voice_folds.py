@@ -9,8 +9,8 @@ pytest.importorskip("torch")
 
 from training import card_tables
 from training.corpus import VOICE_CLASSES, Voices
-from training.voice_folds import fold_of, mean_shares, pooled
-from training.voices import pooled_shares
+from training.voice_folds import fold_of, pooled
+from training.voices import mean_shares, pooled_shares
 
 
 def _voices(actors: int) -> Voices:
