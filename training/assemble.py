@@ -30,7 +30,7 @@ from training.language import fusion_head, language_config
 from training.pairs import AT_MOST, REPORT_ABOVE
 from training.text import SENTIMENT
 
-VERSION = "0.5.0"
+VERSION = "0.6.0"
 # Half precision: constants of 6 and 8 among entries of 0.6 make the blocks of Q8_0 coarse (cosine 0.99).
 _PRECISION = "F16"
 # Where the runtime's detector finds eyes and mouth in FER+ crops (medians): faces of a clip are cut alike.
