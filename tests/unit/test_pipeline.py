@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import numpy as np
@@ -18,10 +16,8 @@ import pytest
 import emer_edge as ee
 import emer_edge.prompting
 from emer_edge.errors import Cancelled, InputError, LimitError, MediaError
-from emer_edge.llm.gguf import Llm
-from emer_edge.llm.labels import score_labels
-from emer_edge.llm.prompt import build_prompt
-from tests.data.make_pack import make_stub_pack, write_manifest
+from tests.data.make_pack import make_stub_pack
+from tests.support.made_clip import made_clip
 
 SCHEMA = Path(ee.__file__).parent / "schemas" / "reasoning.schema.json"
 
@@ -35,57 +31,6 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reasoner(pack: Path) -> Iterator[ee.Reasoner]:
     with ee.load(pack, threads=1) as loaded:
         yield loaded
-
-
-@pytest.fixture(scope="module")
-def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ee.Reasoner]:
-    """A pack whose `explain` tells the labels, and which quotes the subtitle between plain marks."""
-    folder = make_stub_pack(tmp_path_factory.mktemp("telling") / "stub", frames_source="frames")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["prompt"]["questions"]["explain"] = "Why does the person feel {labels}?"
-    manifest["generation"]["quotes"] = {"open": '"', "close": '"'}
-    manifest["labels"]["temperature"] = 2.0
-    write_manifest(folder, manifest)
-    with ee.load(folder, threads=1) as loaded:
-        yield loaded
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The words of every question that is laid into a prompt."""
-    words: list[str] = []
-    build = build_prompt
-
-    def noted(*arguments: Any) -> Any:
-        words.append(arguments[3])
-        return build(*arguments)
-
-    monkeypatch.setattr(emer_edge.prompting, "build_prompt", noted)
-    return words
-
-
-@pytest.fixture
-def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Rows of every batch that runs a prompt or labels."""
-    sizes: list[int] = []
-    decode = Llm.decode
-
-    def noted(self: Llm, inputs: Any, *rest: Any, **named: Any) -> None:
-        sizes.append(len(inputs))
-        decode(self, inputs, *rest, **named)
-
-    monkeypatch.setattr(Llm, "decode", noted)
-    return sizes
-
-
-def _clip(seconds: float = 3.0) -> ee.Clip:
-    random = np.random.default_rng(5)
-    return ee.Clip(
-        frames=random.integers(0, 255, (12, 40, 60, 3), dtype=np.uint8),
-        waveform=random.normal(0, 0.1, int(16_000 * seconds)).astype(np.float32),
-        subtitle="I did not expect that.",
-        name="made",
-    )
 
 
 FEW = ee.Options(max_tokens=12)
@@ -104,7 +49,7 @@ def test_a_media_file_gives_a_result_that_the_schema_takes(reasoner: ee.Reasoner
 
 def test_arrays_give_the_same_twenty_times(reasoner: ee.Reasoner) -> None:
     seen = {
-        json.dumps(reasoner.infer(_clip(), options=FEW).to_dict(timings=False), sort_keys=True)
+        json.dumps(reasoner.infer(made_clip(), options=FEW).to_dict(timings=False), sort_keys=True)
         for _ in range(20)
     }
     assert len(seen) == 1
@@ -113,7 +58,7 @@ def test_arrays_give_the_same_twenty_times(reasoner: ee.Reasoner) -> None:
 def test_sampling_follows_the_seed(reasoner: ee.Reasoner) -> None:
     def text(seed: int) -> str:
         return reasoner.infer(
-            _clip(), options=ee.Options(max_tokens=12, temperature=1.5, top_p=1.0, top_k=0, seed=seed)
+            made_clip(), options=ee.Options(max_tokens=12, temperature=1.5, top_p=1.0, top_k=0, seed=seed)
         ).text
 
     assert text(1) == text(1)
@@ -122,7 +67,7 @@ def test_sampling_follows_the_seed(reasoner: ee.Reasoner) -> None:
 
 def test_the_labels_come_before_the_first_word(reasoner: ee.Reasoner) -> None:
     told: list[ee.Event] = []
-    out = reasoner.infer(_clip(), options=FEW, on_event=told.append)
+    out = reasoner.infer(made_clip(), options=FEW, on_event=told.append)
     kinds = [event.kind for event in told]
     assert kinds.index("used") < kinds.index("labels") < kinds.index("text")
     assert kinds[-1] == "done"
@@ -131,30 +76,15 @@ def test_the_labels_come_before_the_first_word(reasoner: ee.Reasoner) -> None:
     assert decision[0].label == out.emotions[0].label
 
 
-def test_the_time_of_a_token_is_that_of_writing(
-    telling: ee.Reasoner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lock = telling._session.quote_lock
-
-    def slow(subtitle: str) -> Any:
-        time.sleep(0.5)
-        return lock(subtitle)
-
-    monkeypatch.setattr(telling._session, "quote_lock", slow)
-    timings = telling.infer(_clip(), options=FEW).timings
-    assert timings.total - timings.first_label > 0.5
-    assert 0 < timings.per_token * timings.new_tokens < 0.5
-
-
 def test_no_text_is_generated_where_none_is_wanted(reasoner: ee.Reasoner) -> None:
-    out = reasoner.infer(_clip(), options=ee.Options(max_tokens=0))
+    out = reasoner.infer(made_clip(), options=ee.Options(max_tokens=0))
     assert (out.text, out.finish, out.timings.new_tokens) == ("", "labels_only", 0)
     assert out.emotions
 
 
 @pytest.mark.parametrize("absent", ["frames", "waveform", "subtitle"])
 def test_what_is_absent_is_named_and_left_out(reasoner: ee.Reasoner, absent: str) -> None:
-    whole = _clip()
+    whole = made_clip()
     parts = {name: getattr(whole, name) for name in ("frames", "waveform", "subtitle") if name != absent}
     out = reasoner.infer(ee.Clip(**parts), options=FEW)
     word = {"frames": "vision", "waveform": "audio", "subtitle": "subtitle"}[absent]
@@ -186,10 +116,10 @@ def test_a_broken_subtitle_beside_the_clip_costs_only_the_words(
 
 
 def test_a_second_question_reuses_the_prefix(reasoner: ee.Reasoner) -> None:
-    perception = reasoner.perceive(_clip())
+    perception = reasoner.perceive(made_clip())
     first = reasoner.ask(perception, "explain", options=FEW)
     second = reasoner.ask(perception, "labels", options=FEW)
-    fresh = reasoner.infer(_clip(), question="labels", options=FEW)
+    fresh = reasoner.infer(made_clip(), question="labels", options=FEW)
     assert second.scores == first.scores
     assert second.text == fresh.text
     assert second.emotions == fresh.emotions
@@ -197,96 +127,6 @@ def test_a_second_question_reuses_the_prefix(reasoner: ee.Reasoner) -> None:
     assert reasoner.ask(other, options=FEW).used.modalities == ("subtitle",)
     again = reasoner.ask(perception, "labels", options=FEW)
     assert again.text == fresh.text
-
-
-def test_a_question_tells_the_labels_that_are_reported(telling: ee.Reasoner, asked: list[str]) -> None:
-    told: list[ee.Event] = []
-    out = telling.infer(_clip(), options=FEW, on_event=told.append)
-    decision = ", ".join(e.label for event in told if event.kind == "labels" for e in event.emotions)
-    assert decision == ", ".join(e.label for e in out.emotions if e.source != "text")
-    assert asked[-1] == f"Why does the person feel {decision}?"
-    # The same words, asked freely, get the same answer: nothing but the labels was filled in.
-    assert telling.infer(_clip(), question=asked[-1], options=FEW).text == out.text
-    bare = telling.infer(_clip(), options=ee.Options(max_tokens=0))
-    assert bare.scores == out.scores
-
-
-def test_only_a_question_that_tells_labels_waits_for_them(telling: ee.Reasoner, batches: list[int]) -> None:
-    telling.infer(_clip(), question="sentiment", options=FEW)
-    at_once = len(batches)
-    batches.clear()
-    telling.infer(_clip(), question="explain", options=FEW)
-    assert len(batches) == at_once + 1
-    assert batches[-1] < batches[0] / 2  # the question alone, not the clip again
-
-
-def test_a_further_question_is_told_the_labels_of_the_first(telling: ee.Reasoner, batches: list[int]) -> None:
-    fresh = telling.infer(_clip(), question="explain", options=FEW)
-    perception = telling.perceive(_clip())
-    telling.ask(perception, "labels", options=FEW)
-    batches.clear()
-    again = telling.ask(perception, "explain", options=FEW)
-    assert len(batches) == 1
-    assert again.text == fresh.text
-    assert [e.label for e in again.emotions] == [e.label for e in fresh.emotions]
-    other = telling.ask(telling.perceive(ee.Clip(subtitle="Something else.")), "explain", options=FEW)
-    assert other.used.modalities == ("subtitle",)
-    assert telling.ask(perception, "explain", options=FEW).text == fresh.text
-
-
-@pytest.mark.parametrize("question", ["Is it {labels}?", "Why does the person feel {labels}?"])
-def test_a_free_question_is_never_filled_in(telling: ee.Reasoner, asked: list[str], question: str) -> None:
-    telling.infer(_clip(), question=question, options=FEW)
-    assert question in asked
-
-
-def test_a_stop_between_labels_and_question_does_not_spoil_the_next(
-    telling: ee.Reasoner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    perception, token = telling.perceive(_clip()), ee.CancelToken()
-    score = score_labels
-
-    def scored(*arguments: Any, **named: Any) -> dict[str, float]:
-        scores = score(*arguments, **named)
-        token.cancel()
-        return scores
-
-    with monkeypatch.context() as patch:
-        patch.setattr(emer_edge.prompting, "score_labels", scored)
-        with pytest.raises(Cancelled):
-            telling.ask(perception, "explain", options=FEW, cancel=token)
-    assert telling.ask(perception, "explain", options=FEW).text == telling.infer(_clip(), options=FEW).text
-
-
-def test_the_packs_temperature_is_applied(telling: ee.Reasoner, reasoner: ee.Reasoner) -> None:
-    cold, warm = (r.infer(_clip(), question="labels", options=FEW).scores for r in (reasoner, telling))
-    expected = np.sqrt(list(cold.values()))
-    np.testing.assert_allclose(list(warm.values()), expected / expected.sum(), rtol=1e-4)
-
-
-def _said(reasoner: ee.Reasoner, subtitle: str, seed: int) -> str:
-    options = ee.Options(max_tokens=150, temperature=1.5, top_p=1.0, top_k=0, seed=seed)
-    clip = ee.Clip(waveform=_clip().waveform, subtitle=subtitle)
-    return reasoner.infer(clip, question="sentiment", options=options).text
-
-
-def test_what_stands_between_quotation_marks_stands_in_the_subtitle(
-    telling: ee.Reasoner, reasoner: ee.Reasoner
-) -> None:
-    subtitle = "Well, I did not expect that, naïve as I am."
-    locked = [
-        quote for seed in range(12) for quote in re.findall('"(.*?)"', _said(telling, subtitle, seed), re.S)
-    ]
-    assert locked
-    for quote in locked:
-        assert quote.removeprefix(" ") in subtitle
-    # The same model without marks in its manifest goes on with something else.
-    free = [_said(reasoner, subtitle, seed).partition('"')[2][:6] for seed in range(12)]
-    assert any(begun and begun.removeprefix(" ") not in subtitle for begun in free)
-
-
-def test_without_words_nothing_is_quoted(telling: ee.Reasoner) -> None:
-    assert not any('"' in _said(telling, "", seed) for seed in range(6))
 
 
 def test_threads_take_turns(reasoner: ee.Reasoner) -> None:
@@ -314,9 +154,9 @@ def test_cancel_stops_and_the_reasoner_lives_on(reasoner: ee.Reasoner) -> None:
 
     began = time.perf_counter()
     with pytest.raises(Cancelled):
-        reasoner.infer(_clip(), options=ee.Options(max_tokens=200), on_event=stop, cancel=token)
+        reasoner.infer(made_clip(), options=ee.Options(max_tokens=200), on_event=stop, cancel=token)
     assert time.perf_counter() - began < 2
-    assert reasoner.infer(_clip(), options=FEW).emotions
+    assert reasoner.infer(made_clip(), options=FEW).emotions
 
 
 def test_an_error_of_the_callback_is_the_callers_own(reasoner: ee.Reasoner) -> None:
@@ -328,8 +168,8 @@ def test_an_error_of_the_callback_is_the_callers_own(reasoner: ee.Reasoner) -> N
             raise Mine
 
     with pytest.raises(Mine):
-        reasoner.infer(_clip(), options=FEW, on_event=fail)
-    assert reasoner.infer(_clip(), options=FEW).emotions
+        reasoner.infer(made_clip(), options=FEW, on_event=fail)
+    assert reasoner.infer(made_clip(), options=FEW).emotions
 
 
 @pytest.mark.parametrize(
@@ -346,7 +186,7 @@ def test_calls_that_make_no_sense_are_refused(
     reasoner: ee.Reasoner, arguments: dict[str, object], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        reasoner.infer(_clip(), **arguments)  # type: ignore[arg-type]
+        reasoner.infer(made_clip(), **arguments)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -378,7 +218,7 @@ def test_a_closed_reasoner_says_so(pack: Path) -> None:
     loaded.close()
     loaded.close()
     with pytest.raises(InputError, match="closed"):
-        loaded.infer(_clip())
+        loaded.infer(made_clip())
 
 
 def test_a_missing_clip_or_pack_is_a_clear_error(reasoner: ee.Reasoner, tmp_path: Path) -> None:
@@ -391,7 +231,7 @@ def test_a_missing_clip_or_pack_is_a_clear_error(reasoner: ee.Reasoner, tmp_path
 
 
 def test_a_cancelled_question_does_not_spoil_the_next(reasoner: ee.Reasoner) -> None:
-    perception = reasoner.perceive(_clip())
+    perception = reasoner.perceive(made_clip())
     before = reasoner.ask(perception, "labels", options=FEW)
     token = ee.CancelToken()
     token.cancel()
@@ -405,7 +245,7 @@ def test_a_caller_who_stops_at_the_decision_costs_nothing(reasoner: ee.Reasoner)
         if event.kind == "labels":
             raise StopIteration  # the hardest one to carry through
 
-    perception = reasoner.perceive(_clip())
+    perception = reasoner.perceive(made_clip())
     for _ in range(80):
         with pytest.raises(StopIteration):
             reasoner.ask(perception, options=FEW, on_event=stop)
@@ -415,9 +255,9 @@ def test_a_caller_who_stops_at_the_decision_costs_nothing(reasoner: ee.Reasoner)
 def test_what_can_be_refused_is_refused_before_the_clip_is_touched(reasoner: ee.Reasoner) -> None:
     told: list[ee.Event] = []
     with pytest.raises(LimitError):
-        reasoner.infer(_clip(), question="x" * 5000, on_event=told.append)
+        reasoner.infer(made_clip(), question="x" * 5000, on_event=told.append)
     with pytest.raises(LimitError):
-        reasoner.infer(_clip(), options=ee.Options(max_tokens=10**6), on_event=told.append)
+        reasoner.infer(made_clip(), options=ee.Options(max_tokens=10**6), on_event=told.append)
     assert told == []
 
 
@@ -435,23 +275,23 @@ def test_low_ceilings_are_the_callers_not_the_packs_fault(pack: Path) -> None:
     with ee.load(pack, threads=1, limits=ee.Limits(new_tokens=5, question_chars=200)) as low:
         assert low.infer(ee.Clip(subtitle="Hm.")).timings.new_tokens <= 5
     with ee.load(pack, threads=1, limits=ee.Limits(frames=4)) as low, pytest.raises(LimitError):
-        low.infer(_clip())
+        low.infer(made_clip())
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda r: r.infer(_clip(), options=ee.Options(temperature=1e-310, max_tokens=4)) and None,
+        lambda r: r.infer(made_clip(), options=ee.Options(temperature=1e-310, max_tokens=4)) and None,
         lambda r: ee.Options(top_k=2.5),
         lambda r: ee.Options(seed=-1),
         lambda r: ee.Options(max_tokens="3"),
         lambda r: r.infer(ee.Clip(waveform=np.ones(99, np.float32), sample_rate=44_100.0)),
         lambda r: r.infer(ee.Clip(waveform=np.ones((44_100, 2), np.float32))),
         lambda r: r.infer(ee.Clip(subtitle=5)),
-        lambda r: r.infer(_clip(), question=None),
-        lambda r: r.infer(_clip(), subtitle=b"x"),
-        lambda r: r.infer(_clip(), options={"seed": 1}),
-        lambda r: r.infer(_clip(), cancel=object()),
+        lambda r: r.infer(made_clip(), question=None),
+        lambda r: r.infer(made_clip(), subtitle=b"x"),
+        lambda r: r.infer(made_clip(), options={"seed": 1}),
+        lambda r: r.infer(made_clip(), cancel=object()),
         lambda r: r.ask("x"),
         lambda r: ee.load(None),
         lambda r: ee.load("emer-nano", threads=2.5),
