@@ -15,6 +15,7 @@ from typing import Any
 
 from emer_edge.atomic import open_atomic
 from emer_edge.errors import OutputError
+from emer_edge.evaluate.mentions import MODALITIES
 from emer_edge.evaluate.outputs import Output
 from emer_edge.evaluate.prosody import Prosody
 from emer_edge.evaluate.run_files import StoredRun
@@ -31,6 +32,7 @@ COLUMNS = MappingProxyType(
         "subtitle": "the words that reached the model",
         "used": "modalities that the answer rests on: vision, audio, subtitle",
         "missing": "one sentence for each thing that could not be used",
+        **{f"alone_{name}": f"the label that {name} shows by itself, or unclear" for name in MODALITIES},
         "error_kind": "of a failure",
         "error": "what failed, why, and what to do",
     }
@@ -95,6 +97,7 @@ def _row(output: Output, candidates: Sequence[str], voices: Sequence[str]) -> di
         "subtitle": output.subtitle,
         "used": [*output.used],
         "missing": [*output.missing],
+        **{f"alone_{name}": output.alone.get(name) for name in MODALITIES},
         "error_kind": error.get("kind"),
         "error": "\n".join(line for line in lines if line) or None,
         **{f"score_{label}": output.scores.get(label) for label in candidates},

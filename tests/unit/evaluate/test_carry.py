@@ -120,6 +120,22 @@ def test_a_run_becomes_a_table(tmp_path) -> None:
     assert table.schema.metadata[b"emer_edge.pack"] == b"none"
 
 
+def test_a_table_tells_what_each_modality_shows_alone(tmp_path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    data = rows(2)
+    with RunFolder(tmp_path / "run", config(data), data) as run:
+        alone = {"clip 0": {"face": "happy", "words": "unclear"}, "clip 1": {}}
+        carry_out_groups(
+            run,
+            one_by_one(lambda group: [Output(row.id, ("happy",), alone=alone[row.id]) for row in group]),  # type: ignore[arg-type]
+            1,
+        )
+    write_parquet(load_run(tmp_path / "run"), tmp_path / "outputs.parquet")
+    lines = parquet.read_table(tmp_path / "outputs.parquet").to_pylist()
+    names = ("alone_face", "alone_voice", "alone_words")
+    assert [[line[name] for name in names] for line in lines] == [["happy", None, "unclear"], [None] * 3]
+
+
 def test_an_error_of_the_clip_is_its_output() -> None:
     def broken() -> Output:
         raise MediaError("Can't read it.")
