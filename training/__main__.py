@@ -7,15 +7,18 @@ process of its own that goes on from its own checkpoint, and what it tells is ke
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from training import record
+
 # What the published pack was trained with; --scale makes all of them smaller or larger.
 _FACE_EPOCHS, _VOICE_EPOCHS, _LANGUAGE_STEPS = 20, 28, 4000
+
+_PUBLISH = (("publish",),)
 
 # Rows follow each other; the chains of a row run side by side. Small networks gain little from a second
 # thread, and two of them on a thread each all of it.
@@ -27,7 +30,7 @@ _ROWS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("evaluate",),),
     (("ablations",),),
     (("test",),),
-    (("publish",),),
+    _PUBLISH,
 )
 
 
@@ -78,7 +81,9 @@ def run_chain(names: tuple[str, ...], todo: dict[str, list[str]], out: Path) -> 
         if process.returncode:
             print(f"== {name} failed with exit code {process.returncode}", file=sys.stderr, flush=True)
             return process.returncode
-        _note(out / "times.json", name, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        print(f"== {name} took {seconds:.0f}s", file=sys.stderr, flush=True)
+        _note(out / "times.json", name, seconds)
     return 0
 
 
@@ -100,19 +105,27 @@ def main(argv: list[str] | None = None) -> int:
     left_out = set(every[: every.index(options.from_step)]) | (set() if options.test else {"test"})
     for row in _ROWS:
         chains = [tuple(name for name in chain if name not in left_out) for chain in row]
+        began = time.monotonic()
+        if row == _PUBLISH:
+            _record_times(options.out)
         with ThreadPoolExecutor(len(chains)) as pool:
             codes = list(pool.map(lambda chain: run_chain(chain, todo, options.out), chains))
         if any(codes):
             return next(code for code in codes if code)
+        _note(options.out / "times.json", record.WHOLE, time.monotonic() - began)
     return 0
 
 
+def _record_times(out: Path) -> None:
+    """Put the seconds of every step so far into the record of figures, for the card to tell."""
+    figures = record.read(out / "figures.json")
+    record.write(out / "figures.json", {**figures, "training_seconds": record.read(out / "times.json")})
+
+
 def _note(path: Path, name: str, seconds: float) -> None:
-    """Add the seconds of a step to those of earlier, broken-off runs."""
-    times = json.loads(path.read_text()) if path.is_file() else {}
-    times[name] = round(times.get(name, 0) + seconds)
-    path.write_text(json.dumps(times, indent=1) + "\n")
-    print(f"== {name} took {seconds:.0f}s", file=sys.stderr, flush=True)
+    """Add the seconds of a step, or of a row of them, to those of earlier, broken-off runs."""
+    times = record.read(path)
+    record.write(path, {**times, name: round(times.get(name, 0) + seconds)})
 
 
 if __name__ == "__main__":

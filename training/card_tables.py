@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from training import record
 from training.goals import CORPORA
 from training.plots import named, titled
 from training.sources import SOURCES
@@ -108,11 +109,18 @@ def data(counts: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def training_time(seconds: Mapping[str, float]) -> str:
-    """How long each step of the recipe took."""
+    """How long each step of the recipe took, and all of them, of which some run side by side."""
     if not seconds:
         return f"How long training took: {MISSING}."
-    steps = ", ".join(f"{name} {value / 60:.0f}" for name, value in seconds.items())
-    return f"Training took {sum(seconds.values()) / 60:.0f} minutes: {steps}."
+    steps = {name: value for name, value in seconds.items() if name != record.WHOLE}
+    each = ", ".join(f"{name} {value / 60:.0f}" for name, value in steps.items())
+    whole = seconds.get(record.WHOLE)
+    told = (
+        "not measured in one piece"
+        if whole is None
+        else f"{whole / 60:.0f} minutes, some of them side by side"
+    )
+    return f"The steps of the recipe took {told}. Minutes of each: {each}."
 
 
 def goals(goals: Sequence[Figures], beside: Sequence[Figures]) -> str:

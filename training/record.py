@@ -21,6 +21,8 @@ from typing import Any
 
 FIGURES = Path(__file__).with_name("figures.json")
 _LIBRARIES = ("emer-edge", "numpy", "onnxruntime", "llama-cpp-python")
+# Among the seconds of the steps: those of the whole recipe, in which some run side by side.
+WHOLE = "whole"
 _DIGITS = 6
 _EPOCH = re.compile(r"\w+ epoch (\d+)/\d+ \d+s (.*)")
 _NUMBER = re.compile(r"([a-zA-Z]\w*)[ =](-?\d+\.\d+)")

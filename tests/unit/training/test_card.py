@@ -66,7 +66,7 @@ def test_every_figure_of_the_record_stands_in_the_card() -> None:
     ):
         assert name in text
     for name in (
-        "81 minutes: faces 10, joint 71",
+        "recipe took 75 minutes, some of them side by side. Minutes of each: faces 10, joint 71.",
         "701 differ",
         "31 were cut off",
         "13 warm runs",

@@ -88,6 +88,25 @@ def test_a_step_that_fails_ends_its_chain_and_its_words_are_kept(tmp_path: Path)
     assert list(json.loads((tmp_path / "times.json").read_text())) == ["good"]
 
 
+def test_the_whole_recipe_is_timed_and_told_before_its_card_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+
+    def chain(names: tuple[str, ...], _todo: object, out: Path) -> int:
+        ran.extend(names)
+        if names == ("publish",):
+            told = json.loads((out / "figures.json").read_text())
+            assert set(told) == {"dev", "training_seconds"}
+            assert told["training_seconds"]["whole"] >= 0
+        return 0
+
+    (tmp_path / "figures.json").write_text('{"dev": {}}')
+    monkeypatch.setattr(recipe, "run_chain", chain)
+    assert recipe.main(["--corpus", str(tmp_path), "--out", str(tmp_path), "--test"]) == 0
+    assert ran[-3:] == ["ablations", "test", "publish"]
+
+
 def test_a_heads_evidence_reaches_the_labels_before_any_training() -> None:
     torch.manual_seed(0)
     model = LanguageModel(LanguageConfig(vocab_size=200))
