@@ -303,7 +303,7 @@ def train_member(
     for losses in trainer.train(train, tracks, options.out / f"voice{number}.state.pt"):
         done = number * options.epochs + trainer.epoch
         line = f"voice epoch {done}/{options.members * options.epochs} {trainer.seconds:.0f}s"
-        line += f" losses {losses[0]:.3f} {losses[1]:.3f}"
+        line += f" loss {losses[0]:.3f} prosody {losses[1]:.3f}"
         if trainer.epoch % 10 == 0:
             found = measure(trainer.mean.module, dev).items()
             line += " " + " ".join(f"{name}={value:.3f}" for name, value in found)

@@ -181,11 +181,15 @@ def test_heads_are_found_by_corpus_and_split() -> None:
 
 def test_training_logs_become_curves(tmp_path: Path) -> None:
     (tmp_path / "voices.log").write_text(
-        "voice epoch 1/2 59s losses 1.810 0.418\nvoice epoch 2/2 99s losses 1.5 0.4 ravdess_uar=0.344\nelse\n"
+        "voice epoch 1/2 59s loss 1.810 prosody 0.418\n"
+        "voice epoch 2/2 99s loss 1.5 prosody 0.4 ravdess_uar=0.344\nelse\n"
     )
     (tmp_path / "faces.log").write_text("face epoch 1/20 127s loss 2.147 accuracy 0.298 UAR 0.125\n")
     assert record.curves(tmp_path) == {
-        "voice encoder": [{"epoch": 1, "losses": 1.81}, {"epoch": 2, "losses": 1.5, "ravdess_uar": 0.344}]
+        "voice encoder": [
+            {"epoch": 1, "loss": 1.81, "prosody": 0.418},
+            {"epoch": 2, "loss": 1.5, "prosody": 0.4, "ravdess_uar": 0.344},
+        ]
     }
 
 
