@@ -12,7 +12,7 @@ from emer_edge.results import Clue, Emotion
 SESSION: dict[str, Any] = {
     "kind": "session",
     "schema_version": "1.0",
-    "pack": {"name": "emer-nano", "version": "0.5.0"},
+    "pack": {"name": "emer-nano", "version": "0.6.0"},
     "window_seconds": 4.0,
     "hop_seconds": 2.0,
 }
