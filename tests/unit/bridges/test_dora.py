@@ -138,7 +138,9 @@ def test_the_example_runs_as_a_dataflow(tmp_path: Path) -> None:
     assert [one.index for one in states] == list(range(len(states)))
     assert len(states) >= 3
     assert states[-1].end_pts_seconds == pytest.approx(6.0, abs=0.2)
-    assert {"audio", "subtitle"} <= set(states[-1].quality.modalities)
+    assert "subtitle" in states[-1].quality.modalities
+    # Sound is heard; whether a drawn voice says anything is the pack's to tell.
+    assert states[-1].quality.audio_seconds > 3
     assert "happy" in {emotion.label for one in states for emotion in one.emotions}
     counts = dict(
         re.findall(r"(frame|audio|text|refused) (\d+)", out[out.index("Taken: ") :].splitlines()[0])

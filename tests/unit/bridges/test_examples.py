@@ -57,7 +57,9 @@ def test_zenoh_from_the_command_line(tmp_path: Path) -> None:
     states = [event for event in told if isinstance(event, State)]
     assert len(states) >= 3
     assert "happy" in {emotion.label for one in states for emotion in one.emotions}
-    assert {"audio", "subtitle"} <= set(states[-1].quality.modalities)
+    assert "subtitle" in states[-1].quality.modalities
+    # Sound is heard; whether a drawn voice says anything is the pack's to tell.
+    assert states[-1].quality.audio_seconds > 3
     assert bridge.returncode == 0
     counts = {
         name: int(count) for name, count in (part.split() for part in said.split("Taken: ")[1].split(","))
