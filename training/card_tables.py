@@ -112,14 +112,10 @@ def training_time(seconds: Mapping[str, float]) -> str:
     """How long each step of the recipe took, and all of them, of which some run side by side."""
     if not seconds:
         return f"How long training took: {MISSING}."
-    steps = {name: value for name, value in seconds.items() if name != record.WHOLE}
-    each = ", ".join(f"{name} {value / 60:.0f}" for name, value in steps.items())
-    whole = seconds.get(record.WHOLE)
-    told = (
-        "not measured in one piece"
-        if whole is None
-        else f"{whole / 60:.0f} minutes, some of them side by side"
-    )
+    each = ", ".join(f"{name} {value / 60:.0f}" for name, value in seconds.items() if name != record.WHOLE)
+    told = "not measured in one piece"
+    if record.WHOLE in seconds:
+        told = f"{seconds[record.WHOLE] / 60:.0f} minutes, some of them side by side"
     return f"The steps of the recipe took {told}. Minutes of each: {each}."
 
 

@@ -153,7 +153,6 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     about = {
         "described": sources.described(manifest),
         "data": sources.counts(options.corpus, options.out / "cache"),
-        "training_seconds": record.read(options.out / "times.json"),
         "curves": record.curves(options.out),
     }
     return record.merged({**known, **about}, options.split, identity, found)
